@@ -1,0 +1,50 @@
+// One member: owns everything, and everything enters by handle(). The same object code runs over io/asio and in
+// the simulator. Loop thread only. Read next: daemon/pump.h, docs/tour.md.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "conf/settings.h"
+#include "io/world.h"
+#include "raft/core.h"
+
+namespace raftd::daemon {
+
+struct NodeOptions {
+    conf::NodeSettings settings;  // data_dir is the member's data directory
+    std::string version;          // of the program, for status
+    uint64_t pid = 0;
+    bool simulated = false;       // small segments, no unix socket
+    uint64_t first_segment_bytes = 4u << 20;
+};
+
+class Node : public io::Handler {
+public:
+    /// Reads the data directory and recovers the log (blocking). Errors: damaged, conflict, not_found, too_new, io; the
+    /// text says what, where and what to do.
+    static Result<std::unique_ptr<Node>> open(io::World& world, const NodeOptions& options);
+    ~Node() override;
+
+    /// Listens and dials. Errors: io (address in use).
+    Result<void> start();
+    void handle(io::Event& event) override;
+    void end_turn(Instant now) override;
+    /// A graceful stop (io::Stop) has finished: everything answered, closing marker written.
+    bool stopped() const;
+
+    /// For checkers and the black box.
+    const raft::Core& core() const;
+    LogPoint log_end() const;              // behind the last entry of the log as the core has it
+    std::string dump() const;              // `raftctl debug dump`
+    std::vector<std::byte> black_box() const;
+
+private:
+    struct Parts;
+    explicit Node(std::unique_ptr<Parts> parts);
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace raftd::daemon

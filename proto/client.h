@@ -1,0 +1,111 @@
+// Fixed parts of the hot messages between a client and a member; control messages are protobuf
+// (control.proto). Layout rules as in proto/peer.h; the order of messages: docs/protocol.md.
+#pragma once
+
+#include <cstdint>
+
+#include "base/entry.h"
+
+namespace raftd::proto {
+
+/// Outcome of one append. Only `committed` and `unknown` may concern a batch that reached a leader's log; every
+/// other code means that nothing happened and nothing will.
+enum class AppendCode : uint32_t {
+    committed = 0,
+    unknown = 1,     // in a log whose leader lost office: may or may not become committed
+    not_leader = 2,  // AppendDone::leader says who is believed to lead
+    busy = 3,        // a bound is reached: try again later
+    disk_full = 4,
+    bad_batch = 5,  // checksum, count, lengths, kind or codec wrong
+    too_large = 6,
+    retry = 7,        // refused for now; nothing happened
+    refused = 8,      // was in a log, and another entry is committed at its place: will never be
+};
+
+/// One batch; `stream` names the request. The frame goes on with the body, so that header and body lie together
+/// and the leader finishes the entry in place. The draft has kind, codec, counts, producer fields and checksum of
+/// the body set (see draft_batch); the rest is zero.
+struct Append {
+    uint32_t size;  // this struct
+    uint32_t flags; // 0
+    uint64_t expect_lsn; // 0: no condition; others are refused until conditional appends exist
+    EntryHeader draft;
+};
+static_assert(sizeof(Append) == 112);
+
+/// Answers of one turn, in the order of the requests; `size` covers the items.
+struct AppendDone {
+    uint32_t size;
+    uint32_t count;
+    uint64_t leader;  // node id believed to lead; 0: not known
+    uint64_t reserved;
+};
+struct AppendDoneItem {
+    uint32_t stream;
+    AppendCode code;
+    uint64_t lsn_first;  // committed: the first record's
+    uint64_t term;
+    uint64_t timestamp_ms;
+};
+static_assert(sizeof(AppendDone) == 24 && sizeof(AppendDoneItem) == 32);
+
+/// Where a tail begins.
+enum class TailFrom : uint32_t {
+    lsn = 0,    // value: the LSN; beyond the end waits when following
+    first = 1,  // the first record there is
+    end = 2,    // the record after the last
+    last_n = 3, // value: how many before the end
+    index = 4,  // value: index of the entry; to go on where another stream broke off
+    time_ms = 5,  // value: first record with a timestamp at or after it
+};
+inline constexpr uint32_t kTailFollow = 1;
+inline constexpr uint32_t kTailLinearizable = 2;  // see all that was acknowledged before (ReadIndex first)
+
+/// `stream` names the tail on this connection. Data flows while the credit lasts.
+struct TailOpen {
+    uint32_t size;
+    uint32_t flags;
+    TailFrom from;
+    uint32_t reserved;
+    uint64_t value;
+    uint64_t to_lsn;  // last LSN wanted; 0: no end
+    uint64_t credit;  // bytes of entries that may be sent
+};
+struct TailCredit {
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t bytes;  // more
+};
+struct TailClose {
+    uint32_t size;
+    uint32_t reserved;
+};
+inline constexpr uint32_t kTailCaughtUp = 1;  // all that is committed here has been sent
+
+/// Whole entries as they stand in the log, end to end, internal ones too: the receiver can recompute the chain
+/// from `before_chain` on. A batch that begins before the asked LSN is sent whole.
+struct TailData {
+    uint32_t size;
+    uint32_t flags;
+    uint64_t before_index, before_term, before_chain;  // of the entry before the first one here
+    uint64_t before_lsn_next;
+    uint64_t commit_lsn;  // last committed LSN known to the sender
+    uint64_t commit_index;
+};
+enum class TailCode : uint32_t {
+    end = 0,        // not following: all was sent
+    trimmed = 1,    // `lsn` is the first there is
+    beyond = 2,     // not following, and the LSN isn't there yet; `lsn` is the last there is
+    unavailable = 3,  // no leader could confirm the read
+    busy = 4,
+    bad_request = 5,
+    damaged = 6,
+};
+struct TailEnd {
+    uint32_t size;
+    TailCode code;
+    uint64_t lsn;
+};
+static_assert(sizeof(TailOpen) == 40 && sizeof(TailData) == 56 && sizeof(TailEnd) == 16);
+
+}  // namespace raftd::proto

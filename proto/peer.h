@@ -1,0 +1,71 @@
+// Fixed parts of the messages between members. Little-endian, naturally aligned, `size` first so that they can
+// grow at the end. They carry raft/message.h one to one; the translation is in daemon/peer_codec.cpp, since
+// proto/ may not include raft/. Who the sender is was settled by the handshake of the connection.
+#pragma once
+
+#include <cstdint>
+
+namespace raftd::proto {
+
+/// Rides on every answer; filled by the pump, never seen by the core.
+struct Trailer {
+    uint64_t wall_ms;      // the answerer's clock
+    uint64_t boot;         // number of its present start
+    uint64_t chain_index;  // its log's chain at this index
+    uint64_t chain;
+    uint64_t disk_free;  // bytes
+    uint32_t flags;      // kTrailer...
+    uint32_t reserved;
+};
+inline constexpr uint32_t kTrailerFull = 1;     // below disk_free_min
+inline constexpr uint32_t kTrailerStalled = 2;  // oldest unsynced write is older than disk_stall_max
+inline constexpr uint32_t kTrailerDamaged = 4;
+
+struct AppendEntries {  // then the encoded entries, end to end
+    uint32_t size;
+    uint32_t entry_count;
+    uint64_t term, prev_term, prev_index, last, commit, round;
+};
+struct AppendOk {
+    uint32_t size;
+    uint32_t readers_waiting;
+    uint64_t term, match, round;
+    Trailer trailer;
+};
+struct AppendNo {
+    uint32_t size;
+    uint32_t why;
+    uint64_t term, hint_term, hint_index, last, round;
+    Trailer trailer;
+};
+struct Vote {
+    uint32_t size;
+    uint32_t flags;  // 1: pre, 2: transfer
+    uint64_t term, last_term, last_index;
+};
+struct VoteOk {
+    uint32_t size;
+    uint32_t flags;  // 1: pre, 2: granted
+    uint64_t term, removed_at;
+    Trailer trailer;
+};
+struct ReadIndex {
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t term, id;
+};
+struct ReadIndexOk {
+    uint32_t size;
+    uint32_t ok;
+    uint64_t term, id, index;
+};
+struct TimeoutNow {
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t term;
+};
+
+static_assert(sizeof(Trailer) == 48 && sizeof(AppendEntries) == 56 && sizeof(AppendOk) == 80);
+static_assert(sizeof(AppendNo) == 96 && sizeof(Vote) == 32 && sizeof(VoteOk) == 72);
+
+}  // namespace raftd::proto

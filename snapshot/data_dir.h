@@ -1,0 +1,78 @@
+// A member's data directory: identity, genesis, boot numbers. `raftd` never creates one; only init, member add,
+// restore and recover do. Layout and byte formats: docs/formats.md.
+//   LOCK  identity.toml  boots  snapshot/CURRENT  snapshot/<manifest>  wal/  admin.sock
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/entry.h"
+#include "base/membership.h"
+#include "base/result.h"
+#include "io/files.h"
+
+namespace raftd::snapshot {
+
+/// Who this directory belongs to; written once, never changed.
+struct Identity {
+    ClusterId cluster_id;
+    std::string cluster_name;
+    NodeId id{};
+    std::string name;
+    Incarnation incarnation;
+};
+struct GenesisMember {
+    NodeId id{};
+    std::string name, peer, client;
+    Incarnation incarnation;
+    bool learner = false;
+    uint8_t priority = 0;
+};
+/// What everything begins from: at S = 0 the genesis. Byte-equal on every machine: no clock, no randomness.
+struct Manifest {
+    ClusterId cluster_id;
+    std::string cluster_name;
+    std::vector<GenesisMember> members;  // by id
+    EntryId at;                          // S and its term; 0 at a genesis
+    Lsn lsn_next{1};
+    uint64_t chain_before = 0;           // chain at S before hashing, 0 at init
+};
+/// The incarnation of a genesis member: first 128 bits of SHA-256 of cluster id and member id.
+Incarnation genesis_incarnation(ClusterId cluster, NodeId member);
+/// Canonical JSON, and back. The hash of these bytes is the chain at a genesis.
+std::string encode_manifest(const Manifest& manifest);
+Result<Manifest> parse_manifest(std::string_view text);
+LogPoint genesis_point(const Manifest& manifest);  // base of the log: index, term, chain, next LSN
+Membership membership_of(const Manifest& manifest);
+
+/// Starts of a member seen: the newest number and its nonce.
+struct Boot {
+    uint64_t number = 0, nonce = 0;
+    auto operator<=>(const Boot&) const = default;
+};
+/// My own boots and the newest seen of each peer (file `boots`, replaced atomically, checksummed).
+struct Boots {
+    Boot mine;
+    std::map<NodeId, Boot> peers;
+};
+
+struct DataDir {
+    std::string path;
+    Identity identity;
+    Manifest manifest;
+    LogPoint base;  // the log begins behind this
+    Boots boots;
+};
+
+/// Makes a whole new directory (which must not exist, or be empty) for one member: identity, genesis, boots. The WAL's
+/// first segment is made by wal::create_first. Ends with everything synced; a crash leaves a directory that
+/// open() calls half-made. Errors: conflict (not empty), io.
+Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest, NodeId self);
+/// Reads and checks all of it, then raises the boot number (new nonce from `nonce`), synced. Errors: not_found (no such
+/// directory), damaged, conflict (half-made).
+Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce);
+/// Replaces `boots`, synced. Blocking: runs in a job.
+Result<void> write_boots(io::Files& files, std::string_view path, const Boots& boots);
+
+}  // namespace raftd::snapshot

@@ -1,0 +1,129 @@
+// The durable log of one member: segments of groups (wal/format.h), one group written and synced at a time.
+// Knows entries, not Raft. Loop thread only; all I/O goes through io::Disk and worker jobs, nothing blocks after
+// open(). Recovery's decision table: wal/recovery.h; byte diagrams: docs/formats.md.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/entry.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "io/world.h"
+
+namespace raftd::wal {
+
+struct Options {
+    std::string dir;  // .../wal
+    ClusterId cluster_id;
+    Incarnation incarnation;
+    LogPoint base;  // genesis or snapshot: where a log without entries begins
+    uint64_t first_segment_bytes = 4u << 20;
+    uint64_t segment_bytes = 64u << 20;
+    uint64_t group_bytes_max = 4u << 20;  // entries of one group (or one entry, if larger)
+    uint64_t disk_free_reserve = 128u << 20;
+    Duration closing_marker_after = milliseconds(100);
+    uint64_t salt_seed = 0;   // of the segments' salts; from real randomness in production
+    uint64_t token_tag = 0;   // upper 8 bits of every token this log uses
+};
+
+/// Makes the first segment of a new data directory (blocking; for init). The directory `dir` is made too.
+Result<void> create_first(io::Files& files, const Options& options);
+
+class Wal;
+
+/// What a start found; all of it synced.
+struct Recovered {
+    HardState hard;
+    LogPoint base;               // before the log's first entry
+    LogPoint last;               // behind its last
+    std::vector<TermRun> runs;
+    struct Config {
+        Index index;
+        std::vector<std::byte> body;
+    };
+    std::vector<Config> configs;  // membership entries, in order
+    struct Report {               // for the log line and for tests
+        uint32_t segments = 0;
+        uint64_t entries = 0, torn_bytes = 0, bytes_read = 0;
+        bool finished_roll = false, removed_torn_creation = false;
+    } report;
+    std::unique_ptr<Wal> wal;
+};
+
+/// Make durable: `hard`, and `entries` behind `before` in place of all that was written behind it.
+struct WriteRequest {
+    WriteId id;
+    HardState hard;
+    LogPoint before;                  // the log behind its last kept entry; before.index = keep_upto
+    Index last;                       // of the log after this write
+    std::span<const Slice> entries;   // (before.index, last], encoded, whole; held until synced
+    bool sync_needed = true;
+};
+
+/// A stretch of the logical log read from files.
+struct ReadRequest {
+    enum class By : uint8_t { index, lsn, time_ms };
+    By by = By::index;
+    uint64_t value = 0;        // first entry: with this index; that holds this LSN, or the next batch; stamped at or after
+    uint64_t bytes_max = 1u << 20;  // at least one entry is read, however large
+    Index upto;                // last entry wanted, inclusive
+};
+enum class ReadCode : uint8_t { ok, gone, beyond, damaged, failed };
+struct ReadResult {
+    uint64_t cookie = 0;
+    ReadCode code = ReadCode::failed;
+    LogPoint before;    // of the entry before the first
+    Slice entries;      // whole entries, chain and bodies verified
+    Index first, last;  // of these entries
+    std::string what;   // file and offset of damage
+};
+
+struct Counters {
+    uint64_t groups = 0, group_entries = 0, syncs = 0, bytes_written = 0, rolls = 0, cuts = 0, marker_groups = 0;
+};
+
+class Wal {
+public:
+    virtual ~Wal() = default;
+
+    /// Never waits: writes that come while a group is in flight merge into the next one.
+    virtual void write(const WriteRequest& request) = 0;
+    /// True when the token is one of this log's; then the log has taken the completion in.
+    virtual bool completed(io::Completed& done) = 0;
+    /// The newest write that is durable, each time it moved; asked after completed().
+    virtual std::optional<WriteId> take_durable() = 0;
+
+    /// Begins to read durable or buffered-by-the-kernel entries of the *logical* log; ends in take_read(). Reads begun
+    /// before a cut below their range come back as `gone`.
+    virtual void read(const ReadRequest& request, uint64_t cookie) = 0;
+    virtual std::optional<ReadResult> take_read() = 0;
+
+    /// Next time tick() wants to be called (closing marker, ENOSPC retry).
+    virtual Instant deadline() const = 0;
+    virtual void tick(Instant now) = 0;
+    /// Nothing is in flight and the last group is witnessed by a closing marker.
+    virtual bool closed() const = 0;
+    /// Asks for the closing marker at once (graceful stop).
+    virtual void close_soon() = 0;
+
+    /// Segments wholly at or below `upto` may go. `point` is the log behind entry `upto`.
+    virtual void drop_below(const LogPoint& point) = 0;
+
+    virtual LogPoint base() const = 0;
+    /// When the oldest write that isn't durable yet was asked for; nothing: none waits (H20).
+    virtual std::optional<Instant> oldest_unsynced() const = 0;
+    /// Disk is full: the last write was refused by the system and is being tried again (H19).
+    virtual bool no_room() const = 0;
+    virtual uint64_t bytes() const = 0;  // of all segments
+    virtual const Counters& counters() const = 0;
+};
+
+/// Opens the log of `options.dir` (blocking, before the loop starts). Errors: damaged (with file and offset), io,
+/// too_new. Everything returned is synced.
+Result<Recovered> open(io::World& world, const Options& options);
+
+}  // namespace raftd::wal
