@@ -1,5 +1,5 @@
-// A member's data directory: identity, genesis, boot numbers. `raftd` never creates one; only init, member add,
-// restore and recover do. Layout and byte formats: docs/formats.md.
+// A member's data directory: identity, genesis, boot numbers. `raftd` never creates one; only init, member
+// add, restore and recover do. Layout and byte formats: docs/formats.md.
 //   LOCK  identity.toml  boots  snapshot/CURRENT  snapshot/<manifest>  wal/  admin.sock
 #pragma once
 
@@ -36,7 +36,7 @@ struct Manifest {
     std::vector<GenesisMember> members;  // by id
     EntryId at;                          // S and its term; 0 at a genesis
     Lsn lsn_next{1};
-    uint64_t chain_before = 0;           // chain at S before hashing, 0 at init
+    uint64_t chain_before = 0;  // chain at S before hashing, 0 at init
 };
 /// The incarnation of a genesis member: first 128 bits of SHA-256 of cluster id and member id.
 Incarnation genesis_incarnation(ClusterId cluster, NodeId member);
@@ -65,12 +65,12 @@ struct DataDir {
     Boots boots;
 };
 
-/// Makes a whole new directory (which must not exist, or be empty) for one member: identity, genesis, boots. The WAL's
-/// first segment is made by wal::create_first. Ends with everything synced; a crash leaves a directory that
-/// open() calls half-made. Errors: conflict (not empty), io.
+/// Makes a whole new directory (which must not exist, or be empty) for one member: identity, genesis, boots.
+/// The WAL's first segment is made by wal::create_first. Ends with everything synced; a crash leaves a
+/// directory that open() calls half-made. Errors: conflict (not empty), io.
 Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest, NodeId self);
-/// Reads and checks all of it, then raises the boot number (new nonce from `nonce`), synced. Errors: not_found (no such
-/// directory), damaged, conflict (half-made).
+/// Reads and checks all of it, then raises the boot number (new nonce from `nonce`), synced. Errors:
+/// not_found (no such directory), damaged, conflict (half-made).
 Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce);
 /// Replaces `boots`, synced. Blocking: runs in a job.
 Result<void> write_boots(io::Files& files, std::string_view path, const Boots& boots);

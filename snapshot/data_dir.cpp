@@ -1,0 +1,158 @@
+// Makes and opens data directories. Order of making: manifest, CURRENT, boots, and identity.toml last: a
+// directory without it is half-made whatever else it holds, and one with it is whole.
+#include "snapshot/data_dir.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/checksum.h"
+#include "base/uuid.h"
+#include "snapshot/identity.h"
+
+namespace raftd::snapshot {
+namespace {
+
+constexpr uint64_t kSmallFileBytesMax = 16u << 20;
+
+std::string join(std::string_view dir, std::string_view name) {
+    return std::string(dir) + "/" + std::string(name);
+}
+std::string folder_of(std::string_view path) {
+    size_t slash = path.rfind('/');
+    if (slash == std::string_view::npos) return ".";
+    return slash == 0 ? "/" : std::string(path.substr(0, slash));
+}
+Error io_error(std::string_view doing, const std::string& path, int number) {
+    return error(Errc::io, std::string(doing) + " " + path + ": " + std::strerror(number));
+}
+Error at_path(Error fault, std::string_view path) {
+    fault.what = std::string(path) + "/" + fault.what;
+    return fault;
+}
+
+Result<void> write_whole(io::Files& files, const std::string& dir, std::string_view name, ByteView content) {
+    io::FileResult done = io::write_file_atomically(files, dir, name, content);
+    if (done.error != 0) return io_error("can't write", join(dir, name), done.error);
+    return {};
+}
+
+/// A file that a whole directory must have.
+Result<std::string> read_needed(io::Files& files, const std::string& dir, std::string_view name) {
+    std::string path = join(dir, name), content;
+    io::FileResult got = io::read_file(files, path, kSmallFileBytesMax, content);
+    if (got.error == ENOENT)
+        return error(Errc::damaged, path + " is missing",
+                     "this member's files are incomplete; give it a new data directory under a new id");
+    if (got.error != 0) return io_error("can't read", path, got.error);
+    return content;
+}
+
+Result<void> make_empty_dir(io::Files& files, const std::string& path) {
+    io::FileResult made = files.make_dir(path);
+    if (made.error != 0 && made.error != EEXIST) return io_error("can't make", path, made.error);
+    int fault = 0;
+    std::vector<std::string> names = files.list(path, fault);
+    if (fault != 0) return io_error("can't list", path, fault);
+    if (!names.empty())
+        return error(Errc::conflict, "data directory " + path + " isn't empty (it has " + names.front() + ")",
+                     "choose another folder; a data directory is made once and never over another");
+    return {};
+}
+
+const GenesisMember* find_member(const Manifest& manifest, NodeId id) {
+    for (const GenesisMember& member : manifest.members)
+        if (member.id == id) return &member;
+    return nullptr;
+}
+
+Result<Manifest> read_current(io::Files& files, const std::string& dir) {
+    std::string snapshots = join(dir, "snapshot");
+    TRY(current, read_needed(files, snapshots, "CURRENT"));
+    size_t space = current.find(' ');
+    if (space == std::string::npos || current.size() != space + 18 || current.find('/') != std::string::npos)
+        return error(Errc::damaged, snapshots + "/CURRENT: not a line of `name hash`");
+    std::string name = current.substr(0, space);
+    TRY(text, read_needed(files, snapshots, name));
+    if (to_hex(checksum(as_bytes(text))) + "\n" != current.substr(space + 1))
+        return error(Errc::damaged, join(snapshots, name) + ": its hash isn't the one that CURRENT names");
+    auto manifest = parse_manifest(text);
+    if (!manifest) return at_path(manifest.error(), snapshots);
+    return manifest;
+}
+
+Result<void> check_same_member(const DataDir& found) {
+    const Identity& me = found.identity;
+    if (me.cluster_id != found.manifest.cluster_id)
+        return error(Errc::damaged, found.path + "/identity.toml is of cluster " + to_hex(me.cluster_id) +
+                                        ", its manifest of " + to_hex(found.manifest.cluster_id));
+    const GenesisMember* member = find_member(found.manifest, me.id);
+    if (member != nullptr && member->incarnation != me.incarnation)
+        return error(Errc::damaged, found.path + "/identity.toml has incarnation " + to_hex(me.incarnation) +
+                                        ", its manifest " + to_hex(member->incarnation));
+    return {};
+}
+
+}  // namespace
+
+Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest, NodeId self) {
+    const GenesisMember* member = find_member(manifest, self);
+    if (member == nullptr)
+        return error(Errc::bad_input, "member " + std::to_string(raw(self)) + " isn't in the manifest");
+    std::string dir(path), snapshots = join(path, "snapshot");
+    TRY_VOID(make_empty_dir(files, dir));
+    if (auto made = files.make_dir(snapshots); made.error != 0)
+        return io_error("can't make", snapshots, made.error);
+
+    std::string text = encode_manifest(manifest);
+    std::string name = "manifest-" + std::to_string(raw(manifest.at.index)) + ".json";
+    TRY_VOID(write_whole(files, snapshots, name, as_bytes(text)));
+    std::string current = name + " " + to_hex(checksum(as_bytes(text))) + "\n";
+    TRY_VOID(write_whole(files, snapshots, "CURRENT", as_bytes(current)));
+    TRY_VOID(write_boots(files, path, Boots{}));
+    Identity identity{manifest.cluster_id, manifest.cluster_name, member->id, member->name,
+                      member->incarnation};
+    TRY_VOID(write_whole(files, dir, "identity.toml", as_bytes(encode_identity(identity))));
+    if (auto done = files.sync_dir(folder_of(path)); done.error != 0)
+        return io_error("can't sync", folder_of(path), done.error);
+    return {};
+}
+
+Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce) {
+    DataDir found;
+    found.path = std::string(path);
+    int fault = 0;
+    std::vector<std::string> names = files.list(path, fault);
+    if (fault == ENOENT)
+        return error(Errc::not_found, "there is no data directory " + found.path,
+                     "raftctl init makes one; a lost one must not be made again under the same id");
+    if (fault != 0) return io_error("can't list", found.path, fault);
+    if (std::find(names.begin(), names.end(), "identity.toml") == names.end())
+        return error(
+            Errc::conflict, "data directory " + found.path + " is half-made or emptied (no identity.toml)",
+            "if it was never started, remove it and run raftctl init again; else this member's data is lost");
+
+    TRY(text, read_needed(files, found.path, "identity.toml"));
+    auto identity = parse_identity(text);
+    if (!identity) return at_path(identity.error(), path);
+    found.identity = std::move(*identity);
+    TRY(manifest, read_current(files, found.path));
+    found.manifest = std::move(manifest);
+    TRY_VOID(check_same_member(found));
+    found.base = genesis_point(found.manifest);
+
+    TRY(bytes, read_needed(files, found.path, "boots"));
+    auto boots = parse_boots(as_bytes(bytes));
+    if (!boots) return at_path(boots.error(), path);
+    found.boots = std::move(*boots);
+    // Durable: a peer that has seen this number refuses every lower one, so it must outlive this process.
+    found.boots.mine = {found.boots.mine.number + 1, nonce};
+    TRY_VOID(write_boots(files, path, found.boots));
+    return found;
+}
+
+Result<void> write_boots(io::Files& files, std::string_view path, const Boots& boots) {
+    return write_whole(files, std::string(path), "boots", encode_boots(boots));
+}
+
+}  // namespace raftd::snapshot

@@ -1,0 +1,138 @@
+#include "snapshot/identity.h"
+
+#include <charconv>
+#include <map>
+
+#include "base/checksum.h"
+#include "base/codec.h"
+#include "base/uuid.h"
+
+namespace raftd::snapshot {
+namespace {
+
+constexpr std::string_view kComment =
+    "# Who this data directory belongs to. Written once by raftctl; an edit makes it damaged.\n";
+constexpr std::string_view kChecksumKey = "checksum = \"";
+constexpr uint32_t kBootsMagic = 0x544f4f42;  // "BOOT"
+constexpr uint32_t kBootsFormat = 1;
+
+std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+
+Error bad_identity(std::string_view why) {
+    return error(Errc::damaged, "identity.toml: " + std::string(why));
+}
+
+using Pairs = std::map<std::string, std::string, std::less<>>;
+
+// The file is a strict part of TOML: comments, and `key = "text"` or `key = number`, without escapes.
+Result<Pairs> pairs_in(std::string_view text) {
+    Pairs pairs;
+    while (!text.empty()) {
+        size_t end = text.find('\n');
+        if (end == std::string_view::npos) return bad_identity("its last line is cut off");
+        std::string_view line = text.substr(0, end);
+        text.remove_prefix(end + 1);
+        if (line.empty() || line.front() == '#') continue;
+        size_t equals = line.find(" = ");
+        if (equals == std::string_view::npos) return bad_identity("not a line of `key = value`");
+        std::string_view value = line.substr(equals + 3);
+        if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+            value = value.substr(1, value.size() - 2);
+        pairs.emplace(line.substr(0, equals), value);
+    }
+    return pairs;
+}
+
+Result<uint64_t> number_in(const Pairs& pairs, std::string_view key) {
+    auto found = pairs.find(key);
+    uint64_t value = 0;
+    if (found == pairs.end()) return bad_identity(std::string(key) + " is missing");
+    const std::string& text = found->second;
+    auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (fault != std::errc{} || end != text.data() + text.size())
+        return bad_identity(std::string(key) + " is not a number");
+    return value;
+}
+Result<Uuid> uuid_in(const Pairs& pairs, std::string_view key) {
+    auto found = pairs.find(key);
+    std::optional<Uuid> id = found == pairs.end() ? std::nullopt : parse_uuid(found->second);
+    if (!id) return bad_identity(std::string(key) + " is missing or not an id");
+    return *id;
+}
+Result<std::string> text_in(const Pairs& pairs, std::string_view key) {
+    auto found = pairs.find(key);
+    if (found == pairs.end()) return bad_identity(std::string(key) + " is missing");
+    return found->second;
+}
+
+}  // namespace
+
+std::string encode_identity(const Identity& identity) {
+    std::string text(kComment);
+    text += "format = 1\n";
+    text += "cluster_id = " + quoted(to_hex(identity.cluster_id)) + "\n";
+    text += "cluster_name = " + quoted(identity.cluster_name) + "\n";
+    text += "id = " + std::to_string(raw(identity.id)) + "\n";
+    text += "name = " + quoted(identity.name) + "\n";
+    text += "incarnation = " + quoted(to_hex(identity.incarnation)) + "\n";
+    uint64_t sum = checksum(as_bytes(text));
+    return text + std::string(kChecksumKey) + to_hex(sum) + "\"\n";
+}
+
+Result<Identity> parse_identity(std::string_view text) {
+    TRY(pairs, pairs_in(text));
+    TRY(format, number_in(pairs, "format"));
+    if (format > 1)
+        return error(Errc::too_new,
+                     "identity.toml has format " + std::to_string(format) + ", this version knows 1");
+    size_t last = text.rfind(kChecksumKey);
+    TRY(sum, text_in(pairs, "checksum"));
+    if (last == std::string_view::npos || sum != to_hex(checksum(as_bytes(text.substr(0, last)))))
+        return bad_identity("its checksum doesn't match its content");
+    TRY(cluster_id, uuid_in(pairs, "cluster_id"));
+    TRY(cluster_name, text_in(pairs, "cluster_name"));
+    TRY(id, number_in(pairs, "id"));
+    TRY(name, text_in(pairs, "name"));
+    TRY(incarnation, uuid_in(pairs, "incarnation"));
+    return Identity{cluster_id, std::move(cluster_name), NodeId{id}, std::move(name), incarnation};
+}
+
+std::vector<std::byte> encode_boots(const Boots& boots) {
+    ByteWriter writer;
+    writer.put(kBootsMagic);
+    writer.put(kBootsFormat);
+    writer.put(boots.mine.number);
+    writer.put(boots.mine.nonce);
+    writer.put(uint64_t{boots.peers.size()});
+    for (const auto& [id, boot] : boots.peers) {
+        writer.put(raw(id));
+        writer.put(boot.number);
+        writer.put(boot.nonce);
+    }
+    writer.put(checksum(writer.view()));
+    return writer.take();
+}
+
+Result<Boots> parse_boots(ByteView bytes) {
+    ByteReader reader(bytes);
+    if (reader.get<uint32_t>() != kBootsMagic)
+        return error(Errc::damaged, "boots: not a file of boot numbers");
+    if (uint32_t format = reader.get<uint32_t>(); format > kBootsFormat)
+        return error(Errc::too_new, "boots has format " + std::to_string(format) + ", this version knows 1");
+    Boots boots;
+    boots.mine.number = reader.get<uint64_t>();
+    boots.mine.nonce = reader.get<uint64_t>();
+    uint64_t count = reader.get<uint64_t>();
+    for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+        NodeId id{reader.get<uint64_t>()};
+        Boot& boot = boots.peers[id];
+        boot.number = reader.get<uint64_t>();
+        boot.nonce = reader.get<uint64_t>();
+    }
+    uint64_t sum = reader.get<uint64_t>();
+    if (!reader.done() || sum != checksum(bytes.first(bytes.size() - sizeof sum)))
+        return error(Errc::damaged, "boots: its checksum doesn't match its content");
+    return boots;
+}
+
+}  // namespace raftd::snapshot

@@ -1,0 +1,177 @@
+#include "snapshot/data_dir.h"
+
+#include <gtest/gtest.h>
+
+#include "base/checksum.h"
+#include "base/uuid.h"
+#include "snapshot/identity.h"
+#include "tests/support/memory_files.h"
+
+namespace raftd::snapshot {
+namespace {
+
+using raftd::testing::MemoryFiles;
+const ClusterId kCluster{0x6f1c000000000001u, 0x8000000000000002u};
+
+Manifest three_members() {
+    Manifest manifest;
+    manifest.cluster_id = kCluster;
+    manifest.cluster_name = "demo";
+    for (uint64_t id = 1; id <= 3; ++id) {
+        std::string name = "n" + std::to_string(id), port = std::to_string(7100 + id);
+        manifest.members.push_back({NodeId{id}, name, "127.0.0.1:" + port, "127.0.0.1:7201",
+                                    genesis_incarnation(kCluster, NodeId{id}), id == 3, 0});
+    }
+    return manifest;
+}
+
+// Several machines run init apart and must begin from the same bytes, or their chains never agree.
+TEST(Manifest, IsTheSameBytesEverywhereAndReadsBack) {
+    std::string text = encode_manifest(three_members());
+    EXPECT_EQ(text, encode_manifest(three_members()));
+    EXPECT_EQ(text.find(' '), std::string::npos);
+    auto back = parse_manifest(text);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(encode_manifest(*back), text);
+    EXPECT_EQ(genesis_point(*back).chain, checksum(as_bytes(text)));
+    EXPECT_EQ(genesis_point(*back).lsn_next, Lsn{1});
+    Membership members = membership_of(*back);
+    ASSERT_EQ(members.now.size(), 3u);
+    EXPECT_FALSE(members.now[0].learner);
+    EXPECT_TRUE(members.now[2].learner);
+}
+
+TEST(Manifest, KeepsNumbersThatJsonReadersRound) {
+    Manifest manifest = three_members();
+    manifest.at = {Term{7}, Index{65536}};
+    manifest.chain_before = 0xfedcba9876543211u;
+    auto back = parse_manifest(encode_manifest(manifest));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->chain_before, manifest.chain_before);
+    EXPECT_EQ(back->at, manifest.at);
+}
+
+TEST(Manifest, RefusesWhatItWouldNotWrite) {
+    std::string text = encode_manifest(three_members());
+    EXPECT_FALSE(parse_manifest(text.substr(0, text.size() - 1)));
+    EXPECT_FALSE(parse_manifest(" " + text));
+    EXPECT_FALSE(parse_manifest("{}"));
+    EXPECT_FALSE(parse_manifest("[1,2"));
+    std::string newer = text;
+    newer.replace(newer.find("\"format\":1"), 10, "\"format\":2");
+    EXPECT_EQ(parse_manifest(newer).error().code, Errc::too_new);
+}
+
+// printf '%s:1' CLUSTER_ID | sha256sum gives the same first 32 digits: a reader of the docs can check it.
+TEST(Incarnation, IsTheShaOfClusterAndMember) {
+    EXPECT_EQ(to_hex(genesis_incarnation(ClusterId{}, NodeId{1})), "ed093ea075616cca2b4946b1e8121e74");
+    EXPECT_NE(genesis_incarnation(kCluster, NodeId{1}), genesis_incarnation(kCluster, NodeId{2}));
+}
+
+TEST(DataDir, IsMadeOnceAndOpensWithARisingBoot) {
+    MemoryFiles files;
+    ASSERT_TRUE(create(files, "/data", three_members(), NodeId{2}));
+    auto first = open(files, "/data", 11);
+    ASSERT_TRUE(first) << first.error().what;
+    EXPECT_EQ(first->identity.name, "n2");
+    EXPECT_EQ(first->identity.cluster_id, kCluster);
+    EXPECT_EQ(first->identity.incarnation, genesis_incarnation(kCluster, NodeId{2}));
+    EXPECT_EQ(first->boots.mine, (Boot{1, 11}));
+    EXPECT_EQ(first->base, genesis_point(three_members()));
+    files.power_cut();
+    auto second = open(files, "/data", 12);
+    ASSERT_TRUE(second);
+    EXPECT_EQ(second->boots.mine, (Boot{2, 12}));
+    auto again = create(files, "/data", three_members(), NodeId{2});
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code, Errc::conflict);
+}
+
+TEST(DataDir, RemembersTheBootsOfPeers) {
+    MemoryFiles files;
+    ASSERT_TRUE(create(files, "/data", three_members(), NodeId{1}));
+    Boots boots;
+    boots.mine = {5, 50};
+    boots.peers[NodeId{2}] = {9, 90};
+    boots.peers[NodeId{3}] = {1, 10};
+    ASSERT_TRUE(write_boots(files, "/data", boots));
+    files.power_cut();
+    auto found = open(files, "/data", 60);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->boots.mine, (Boot{6, 60}));
+    EXPECT_EQ(found->boots.peers, boots.peers);
+}
+
+// A killed process or a power cut at any step of making leaves nothing, a directory called half-made, or a
+// whole one: never damage, and never one that looks ready but isn't.
+TEST(DataDir, CrashWhileMakingIsCalledHalfMade) {
+    for (bool power : {false, true}) {
+        bool made = false;
+        uint64_t half_made = 0;
+        for (uint64_t changes = 0; !made; ++changes) {
+            MemoryFiles files;
+            files.changes_left = changes;
+            made = create(files, "/data", three_members(), NodeId{1}).has_value();
+            files.changes_left = UINT64_MAX;
+            if (power) files.power_cut();
+            auto found = open(files, "/data", 1);
+            ASSERT_TRUE(found || !made) << found.error().what;
+            if (found) continue;
+            half_made += found.error().code == Errc::conflict;
+            EXPECT_TRUE(found.error().code == Errc::conflict || found.error().code == Errc::not_found)
+                << changes << ": " << found.error().what;
+            ASSERT_LT(changes, 100u);
+        }
+        EXPECT_TRUE(power || half_made > 10) << half_made;
+    }
+}
+
+TEST(DataDir, WithoutIdentityIsHalfMade) {
+    MemoryFiles files;
+    files.make_dir("/data");
+    files.put("/data/boots", "x");
+    auto found = open(files, "/data", 1);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().code, Errc::conflict);
+    EXPECT_EQ(open(files, "/none", 1).error().code, Errc::not_found);
+}
+
+// An edited or rotten file must never make this member somebody else, or forget its boots.
+TEST(DataDir, EveryFlippedByteIsDamage) {
+    for (const char* name :
+         {"/data/identity.toml", "/data/boots", "/data/snapshot/CURRENT", "/data/snapshot/manifest-0.json"}) {
+        MemoryFiles files;
+        ASSERT_TRUE(create(files, "/data", three_members(), NodeId{1}));
+        std::string good = files.content(name);
+        for (size_t at = 0; at < good.size(); ++at) {
+            std::string bad = good;
+            bad[at] = static_cast<char>(bad[at] ^ 0x04);
+            files.put(name, bad);
+            auto found = open(files, "/data", 1);
+            ASSERT_FALSE(found) << name << " byte " << at;
+            EXPECT_TRUE(found.error().code == Errc::damaged || found.error().code == Errc::too_new)
+                << found.error().what;
+        }
+        for (size_t bytes = 0; bytes < good.size(); ++bytes) {
+            files.put(name, good.substr(0, bytes));
+            ASSERT_FALSE(open(files, "/data", 1)) << name << " cut to " << bytes;
+        }
+    }
+}
+
+TEST(DataDir, RefusesTheIdentityOfAnotherCluster) {
+    MemoryFiles files;
+    ASSERT_TRUE(create(files, "/data", three_members(), NodeId{1}));
+    Identity other{ClusterId{1, 1}, "other", NodeId{1}, "n1", Incarnation{2, 2}};
+    files.put("/data/identity.toml", encode_identity(other));
+    EXPECT_EQ(open(files, "/data", 1).error().code, Errc::damaged);
+}
+
+TEST(DataDir, IsMadeOnlyForAMemberOfTheManifest) {
+    MemoryFiles files;
+    EXPECT_EQ(create(files, "/data", three_members(), NodeId{9}).error().code, Errc::bad_input);
+    EXPECT_FALSE(files.exists("/data"));
+}
+
+}  // namespace
+}  // namespace raftd::snapshot
