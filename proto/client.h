@@ -22,12 +22,17 @@ enum class AppendCode : uint32_t {
     refused = 8,      // was in a log, and another entry is committed at its place: will never be
 };
 
+/// Set on the first append of a connection and on the first one after a refusal. A member that answered not_leader,
+/// busy, disk_full or retry answers `retry` to every further append of that connection until one carries this
+/// flag: otherwise a batch sent behind a refused one could land before it, when the reason has gone meanwhile.
+inline constexpr uint32_t kAppendRun = 1;
+
 /// One batch; `stream` names the request. The frame goes on with the body, so that header and body lie together
 /// and the leader finishes the entry in place. The draft has kind, codec, counts, producer fields and checksum of
 /// the body set (see draft_batch); the rest is zero.
 struct Append {
     uint32_t size;  // this struct
-    uint32_t flags; // 0
+    uint32_t flags;  // kAppendRun
     uint64_t expect_lsn; // 0: no condition; others are refused until conditional appends exist
     EntryHeader draft;
 };
@@ -69,7 +74,7 @@ struct TailOpen {
     uint32_t reserved;
     uint64_t value;
     uint64_t to_lsn;  // last LSN wanted; 0: no end
-    uint64_t credit;  // bytes of entries that may be sent
+    uint64_t credit;  // bytes of entries that may be sent; the frame that uses it up may exceed it
 };
 struct TailCredit {
     uint32_t size;
@@ -83,7 +88,10 @@ struct TailClose {
 inline constexpr uint32_t kTailCaughtUp = 1;  // all that is committed here has been sent
 
 /// Whole entries as they stand in the log, end to end, internal ones too: the receiver can recompute the chain
-/// from `before_chain` on. A batch that begins before the asked LSN is sent whole.
+/// from `before_chain` on. A batch that begins before the asked LSN is sent whole. The first one of a stream comes
+/// as soon as its place is known, without entries if there are none yet: it says where the stream stands, so that
+/// one that began at `end` or `last_n` goes on from there on another member. Its `commit_lsn` is the one that
+/// `end`, `last_n` and the end of a stream that doesn't follow were reckoned from.
 struct TailData {
     uint32_t size;
     uint32_t flags;
