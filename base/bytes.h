@@ -56,8 +56,7 @@ private:
 class Slice {
 public:
     Slice() = default;
-    Slice(const Slice& other)
-        : chunk_(other.chunk_), offset_(other.offset_), bytes_(other.bytes_) {
+    Slice(const Slice& other) : chunk_(other.chunk_), offset_(other.offset_), bytes_(other.bytes_) {
         if (chunk_ != nullptr) ++chunk_->count_;
     }
     Slice(Slice&& other) noexcept

@@ -15,8 +15,7 @@ void set_check_hook(CheckHook hook) { check_hook = hook; }
 void set_fatal_hook(FatalHook hook) { fatal_hook = hook; }
 
 void check_failed(const char* file, int line, const char* expression, const std::string& values) {
-    std::string message = std::string(file) + ":" + std::to_string(line) +
-                          ": check failed: " + expression;
+    std::string message = std::string(file) + ":" + std::to_string(line) + ": check failed: " + expression;
     if (!values.empty()) message += " (" + values + ")";
     if (CheckHook hook = check_hook) {
         check_hook = nullptr;  // a check that fails inside the hook must not come back here

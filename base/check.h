@@ -30,8 +30,7 @@ void set_check_hook(CheckHook hook);
 using FatalHook = void (*)(ExitCode code, std::string_view why);
 void set_fatal_hook(FatalHook hook);
 
-[[noreturn]] void check_failed(const char* file, int line, const char* expression,
-                               const std::string& values);
+[[noreturn]] void check_failed(const char* file, int line, const char* expression, const std::string& values);
 [[noreturn]] void fatal(ExitCode code, std::string_view why);
 
 namespace detail {
@@ -54,18 +53,18 @@ std::string printable_pair(const A& a, const B& b) {
 
 }  // namespace raftd
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) [[unlikely]]                                                             \
-            ::raftd::check_failed(__FILE__, __LINE__, #condition, {});                             \
+#define CHECK(condition)                                               \
+    do {                                                               \
+        if (!(condition)) [[unlikely]]                                 \
+            ::raftd::check_failed(__FILE__, __LINE__, #condition, {}); \
     } while (false)
-#define RAFTD_CHECK_OP(a, op, b)                                                                   \
-    do {                                                                                           \
-        const auto& check_a_ = (a);                                                                \
-        const auto& check_b_ = (b);                                                                \
-        if (!(check_a_ op check_b_)) [[unlikely]]                                                  \
-            ::raftd::check_failed(__FILE__, __LINE__, #a " " #op " " #b,                           \
-                                  ::raftd::detail::printable_pair(check_a_, check_b_));            \
+#define RAFTD_CHECK_OP(a, op, b)                                                        \
+    do {                                                                                \
+        const auto& check_a_ = (a);                                                     \
+        const auto& check_b_ = (b);                                                     \
+        if (!(check_a_ op check_b_)) [[unlikely]]                                       \
+            ::raftd::check_failed(__FILE__, __LINE__, #a " " #op " " #b,                \
+                                  ::raftd::detail::printable_pair(check_a_, check_b_)); \
     } while (false)
 #define CHECK_EQ(a, b) RAFTD_CHECK_OP(a, ==, b)
 #define CHECK_NE(a, b) RAFTD_CHECK_OP(a, !=, b)

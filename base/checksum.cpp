@@ -18,8 +18,6 @@ Checksummer::~Checksummer() { XXH3_freeState(static_cast<XXH3_state_t*>(state_))
 void Checksummer::add(ByteView bytes) {
     XXH3_64bits_update(static_cast<XXH3_state_t*>(state_), bytes.data(), bytes.size());
 }
-uint64_t Checksummer::result() const {
-    return XXH3_64bits_digest(static_cast<const XXH3_state_t*>(state_));
-}
+uint64_t Checksummer::result() const { return XXH3_64bits_digest(static_cast<const XXH3_state_t*>(state_)); }
 
 }  // namespace raftd

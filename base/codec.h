@@ -20,8 +20,7 @@ public:
     explicit ByteReader(ByteView bytes) : bytes_(bytes) {}
 
     template <class T>
-        requires std::is_trivially_copyable_v<T>
-    T get() {
+    requires std::is_trivially_copyable_v<T> T get() {
         T value{};
         if (!take(sizeof(T))) return value;
         std::memcpy(&value, bytes_.data() + at_ - sizeof(T), sizeof(T));
@@ -51,7 +50,7 @@ private:
 class ByteWriter {
 public:
     template <class T>
-        requires std::is_trivially_copyable_v<T>
+    requires std::is_trivially_copyable_v<T>
     void put(const T& value) {
         const auto* first = reinterpret_cast<const std::byte*>(&value);
         bytes_.insert(bytes_.end(), first, first + sizeof(T));

@@ -22,8 +22,8 @@ uint64_t chain_after(uint64_t chain_before, const EntryHeader& header) {
 }
 
 LogPoint point_after(const EntryHeader& header) {
-    return {Index{header.index}, Term{header.term}, header.chain,
-            Lsn{header.lsn_first + records_in(header)}, header.timestamp_ms};
+    return {Index{header.index}, Term{header.term}, header.chain, Lsn{header.lsn_first + records_in(header)},
+            header.timestamp_ms};
 }
 
 void finish_header(EntryHeader& header, const LogPoint& before, Term term, uint64_t now_ms) {

@@ -70,7 +70,8 @@ inline EntryId id_of(const EntryHeader& header) { return {Term{header.term}, Ind
 uint64_t chain_after(uint64_t chain_before, const EntryHeader& header);
 /// The log behind an entry whose header is known to be good.
 LogPoint point_after(const EntryHeader& header);
-/// Fills term, index, first LSN, time (never below the point's) and chain, so that the entry follows `before`.
+/// Fills term, index, first LSN, time (never below the point's) and chain, so that the entry follows
+/// `before`.
 void finish_header(EntryHeader& header, const LogPoint& before, Term term, uint64_t now_ms);
 
 /// Why an entry can't stand where it claims to stand.

@@ -8,12 +8,12 @@ namespace raftd {
 
 enum class PlantedBug : uint8_t {
     none,
-    vote_before_durable,    // a vote's answer leaves before it is synced (H4, B15)
-    commit_older_term,      // entries of an older term are committed by counting (figure 8, B20)
-    truncate_on_match,      // an append that matches throughout still cuts the tail (B21)
-    count_unsynced_self,    // the leader counts its own copy before its sync (B32)
-    skip_directory_sync,    // a new segment's name isn't synced (B65)
-    commit_unverified,      // commit is taken from the leader for a tail not verified (B23)
+    vote_before_durable,  // a vote's answer leaves before it is synced (H4, B15)
+    commit_older_term,    // entries of an older term are committed by counting (figure 8, B20)
+    truncate_on_match,    // an append that matches throughout still cuts the tail (B21)
+    count_unsynced_self,  // the leader counts its own copy before its sync (B32)
+    skip_directory_sync,  // a new segment's name isn't synced (B65)
+    commit_unverified,    // commit is taken from the leader for a tail not verified (B23)
 };
 
 #ifdef RAFTD_PLANTED

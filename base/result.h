@@ -11,19 +11,19 @@ namespace raftd {
 /// What went wrong, in the words of the command contract; each maps to one exit code of raftctl.
 enum class Errc : uint16_t {
     ok = 0,
-    failed,         // nothing more precise
-    bad_input,      // usage, configuration or record refused
-    unreachable,    // no endpoint answered; nothing was sent
-    unavailable,    // no leader, no quorum, busy, disk full: nothing happened
-    unknown,        // an append may have landed
-    not_found,      // beyond the end, trimmed, no such thing
-    conflict,       // exists, in use, condition not met
-    damaged,        // bytes are not what was written
-    denied,         // not allowed
-    degraded,       // works, but a member is missing
-    too_new,        // written by a newer version
-    io,             // the operating system refused
-    closed,         // the connection ended
+    failed,       // nothing more precise
+    bad_input,    // usage, configuration or record refused
+    unreachable,  // no endpoint answered; nothing was sent
+    unavailable,  // no leader, no quorum, busy, disk full: nothing happened
+    unknown,      // an append may have landed
+    not_found,    // beyond the end, trimmed, no such thing
+    conflict,     // exists, in use, condition not met
+    damaged,      // bytes are not what was written
+    denied,       // not allowed
+    degraded,     // works, but a member is missing
+    too_new,      // written by a newer version
+    io,           // the operating system refused
+    closed,       // the connection ended
 };
 
 struct Error {
@@ -46,8 +46,8 @@ inline Error error(Errc code, std::string what, std::string hint = {}) {
 }  // namespace raftd
 
 /// Unwraps a Result into `name`, or returns its error.
-#define TRY(name, expression)                          \
-    auto name##_result_ = (expression);                \
+#define TRY(name, expression)                           \
+    auto name##_result_ = (expression);                 \
     if (!name##_result_) return name##_result_.error(); \
     auto name = std::move(*name##_result_)
 /// Returns the error of a Result<void>, if there is one.

@@ -1,5 +1,5 @@
-// Settings of one member (NODE/raftd.toml) and the wanted members of a cluster (cluster.toml), as plain values.
-// The table of all settings, with units, ranges and comments, is conf/table.cpp.
+// Settings of one member (NODE/raftd.toml) and the wanted members of a cluster (cluster.toml), as plain
+// values. The table of all settings, with units, ranges and comments, is conf/table.cpp.
 #pragma once
 
 #include <cstdint>

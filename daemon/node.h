@@ -1,5 +1,5 @@
-// One member: owns everything, and everything enters by handle(). The same object code runs over io/asio and in
-// the simulator. Loop thread only. Read next: daemon/pump.h, docs/tour.md.
+// One member: owns everything, and everything enters by handle(). The same object code runs over io/asio and
+// in the simulator. Loop thread only. Read next: daemon/pump.h, docs/tour.md.
 #pragma once
 
 #include <memory>
@@ -17,14 +17,14 @@ struct NodeOptions {
     conf::NodeSettings settings;  // data_dir is the member's data directory
     std::string version;          // of the program, for status
     uint64_t pid = 0;
-    bool simulated = false;       // small segments, no unix socket
+    bool simulated = false;  // small segments, no unix socket
     uint64_t first_segment_bytes = 4u << 20;
 };
 
 class Node : public io::Handler {
 public:
-    /// Reads the data directory and recovers the log (blocking). Errors: damaged, conflict, not_found, too_new, io; the
-    /// text says what, where and what to do.
+    /// Reads the data directory and recovers the log (blocking). Errors: damaged, conflict, not_found,
+    /// too_new, io; the text says what, where and what to do.
     static Result<std::unique_ptr<Node>> open(io::World& world, const NodeOptions& options);
     ~Node() override;
 
@@ -37,8 +37,8 @@ public:
 
     /// For checkers and the black box.
     const raft::Core& core() const;
-    LogPoint log_end() const;              // behind the last entry of the log as the core has it
-    std::string dump() const;              // `raftctl debug dump`
+    LogPoint log_end() const;  // behind the last entry of the log as the core has it
+    std::string dump() const;  // `raftctl debug dump`
     std::vector<std::byte> black_box() const;
 
 private:

@@ -28,10 +28,11 @@ public:
     /// completion. In order with all writes and renames before it.
     virtual void write(FileId file, uint64_t offset, std::span<const Slice> parts, bool sync,
                        Token token) = 0;
-    /// Makes a new file of `bytes`, filled and synced, and syncs the directory if asked; Completed::file names it,
-    /// open. Runs in the background beside the FIFO. On failure nothing is left behind. (sync_dir is false only
-    /// for PlantedBug::skip_directory_sync.)
-    virtual void create(std::string_view path, uint64_t bytes, Prefill prefill, bool sync_dir, Token token) = 0;
+    /// Makes a new file of `bytes`, filled and synced, and syncs the directory if asked; Completed::file
+    /// names it, open. Runs in the background beside the FIFO. On failure nothing is left behind. (sync_dir
+    /// is false only for PlantedBug::skip_directory_sync.)
+    virtual void create(std::string_view path, uint64_t bytes, Prefill prefill, bool sync_dir,
+                        Token token) = 0;
     virtual void rename(std::string_view from, std::string_view to, Token token) = 0;  // dir synced
     virtual void remove(std::string_view path, Token token) = 0;                       // dir synced
     /// Reads into.size() bytes at `offset` on the pool; Completed::bytes is the part that was read.

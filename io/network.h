@@ -22,10 +22,11 @@ public:
     virtual ConnId connect(ConnClass kind, std::string_view address) = 0;
     /// Accepts from now on; Event{Opened} each. Returns an errno value, 0 = listening.
     virtual int listen(ConnClass kind, std::string_view address) = 0;
-    /// Queues parts of one or more whole frames, header included; the parts are held until sent. Leaves at the end
-    /// of the turn, one sendmsg a connection. On a connection that has ended: dropped.
+    /// Queues parts of one or more whole frames, header included; the parts are held until sent. Leaves at
+    /// the end of the turn, one sendmsg a connection. On a connection that has ended: dropped.
     virtual void send(ConnId conn, std::span<const Slice> parts) = 0;
-    /// Bytes queued and not yet taken by the kernel. When it was above high water and falls below, Event{Writable}.
+    /// Bytes queued and not yet taken by the kernel. When it was above high water and falls below,
+    /// Event{Writable}.
     virtual uint64_t queued_bytes(ConnId conn) = 0;
     /// Stops or resumes reading: back-pressure to the sender.
     virtual void pause_reading(ConnId conn, bool paused) = 0;

@@ -1,5 +1,5 @@
-// The world as a node sees it: requests out by these interfaces, everything in by Handler::handle. io/asio is the
-// real one, sim the other; the same object code of daemon/ and client/ runs in both.
+// The world as a node sees it: requests out by these interfaces, everything in by Handler::handle. io/asio is
+// the real one, sim the other; the same object code of daemon/ and client/ runs in both.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@
 
 namespace raftd::io {
 
-/// One whole frame; `bytes` is the payload behind the 16-byte header, contiguous, 8-byte aligned in its chunk.
+/// One whole frame; `bytes` is the payload behind the 16-byte header, contiguous, 8-byte aligned in its
+/// chunk.
 struct Frame {
     ConnId conn;
     uint16_t type, flags;
@@ -24,7 +25,7 @@ struct Frame {
 struct Completed {
     Token token;
     int error = 0;
-    Slice bytes;  // of read
+    Slice bytes;            // of read
     FileId file = kNoFile;  // of create
     std::unique_ptr<Job> job;
 };

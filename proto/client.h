@@ -8,8 +8,8 @@
 
 namespace raftd::proto {
 
-/// Outcome of one append. Only `committed` and `unknown` may concern a batch that reached a leader's log; every
-/// other code means that nothing happened and nothing will.
+/// Outcome of one append. Only `committed` and `unknown` may concern a batch that reached a leader's log;
+/// every other code means that nothing happened and nothing will.
 enum class AppendCode : uint32_t {
     committed = 0,
     unknown = 1,     // in a log whose leader lost office: may or may not become committed
@@ -18,22 +18,23 @@ enum class AppendCode : uint32_t {
     disk_full = 4,
     bad_batch = 5,  // checksum, count, lengths, kind or codec wrong
     too_large = 6,
-    retry = 7,        // refused for now; nothing happened
-    refused = 8,      // was in a log, and another entry is committed at its place: will never be
+    retry = 7,    // refused for now; nothing happened
+    refused = 8,  // was in a log, and another entry is committed at its place: will never be
 };
 
-/// Set on the first append of a connection and on the first one after a refusal. A member that answered not_leader,
-/// busy, disk_full or retry answers `retry` to every further append of that connection until one carries this
-/// flag: otherwise a batch sent behind a refused one could land before it, when the reason has gone meanwhile.
+/// Set on the first append of a connection and on the first one after a refusal. A member that answered
+/// not_leader, busy, disk_full or retry answers `retry` to every further append of that connection until one
+/// carries this flag: otherwise a batch sent behind a refused one could land before it, when the reason has
+/// gone meanwhile.
 inline constexpr uint32_t kAppendRun = 1;
 
-/// One batch; `stream` names the request. The frame goes on with the body, so that header and body lie together
-/// and the leader finishes the entry in place. The draft has kind, codec, counts, producer fields and checksum of
-/// the body set (see draft_batch); the rest is zero.
+/// One batch; `stream` names the request. The frame goes on with the body, so that header and body lie
+/// together and the leader finishes the entry in place. The draft has kind, codec, counts, producer fields
+/// and checksum of the body set (see draft_batch); the rest is zero.
 struct Append {
-    uint32_t size;  // this struct
-    uint32_t flags;  // kAppendRun
-    uint64_t expect_lsn; // 0: no condition; others are refused until conditional appends exist
+    uint32_t size;        // this struct
+    uint32_t flags;       // kAppendRun
+    uint64_t expect_lsn;  // 0: no condition; others are refused until conditional appends exist
     EntryHeader draft;
 };
 static_assert(sizeof(Append) == 112);
@@ -56,11 +57,11 @@ static_assert(sizeof(AppendDone) == 24 && sizeof(AppendDoneItem) == 32);
 
 /// Where a tail begins.
 enum class TailFrom : uint32_t {
-    lsn = 0,    // value: the LSN; beyond the end waits when following
-    first = 1,  // the first record there is
-    end = 2,    // the record after the last
-    last_n = 3, // value: how many before the end
-    index = 4,  // value: index of the entry; to go on where another stream broke off
+    lsn = 0,      // value: the LSN; beyond the end waits when following
+    first = 1,    // the first record there is
+    end = 2,      // the record after the last
+    last_n = 3,   // value: how many before the end
+    index = 4,    // value: index of the entry; to go on where another stream broke off
     time_ms = 5,  // value: first record with a timestamp at or after it
 };
 inline constexpr uint32_t kTailFollow = 1;
@@ -87,11 +88,12 @@ struct TailClose {
 };
 inline constexpr uint32_t kTailCaughtUp = 1;  // all that is committed here has been sent
 
-/// Whole entries as they stand in the log, end to end, internal ones too: the receiver can recompute the chain
-/// from `before_chain` on. A batch that begins before the asked LSN is sent whole. The first one of a stream comes
-/// as soon as its place is known, without entries if there are none yet: it says where the stream stands, so that
-/// one that began at `end` or `last_n` goes on from there on another member. Its `commit_lsn` is the one that
-/// `end`, `last_n` and the end of a stream that doesn't follow were reckoned from.
+/// Whole entries as they stand in the log, end to end, internal ones too: the receiver can recompute the
+/// chain from `before_chain` on. A batch that begins before the asked LSN is sent whole. The first one of a
+/// stream comes as soon as its place is known, without entries if there are none yet: it says where the
+/// stream stands, so that one that began at `end` or `last_n` goes on from there on another member. Its
+/// `commit_lsn` is the one that `end`, `last_n` and the end of a stream that doesn't follow were reckoned
+/// from.
 struct TailData {
     uint32_t size;
     uint32_t flags;
@@ -101,9 +103,9 @@ struct TailData {
     uint64_t commit_index;
 };
 enum class TailCode : uint32_t {
-    end = 0,        // not following: all was sent
-    trimmed = 1,    // `lsn` is the first there is
-    beyond = 2,     // not following, and the LSN isn't there yet; `lsn` is the last there is
+    end = 0,          // not following: all was sent
+    trimmed = 1,      // `lsn` is the first there is
+    beyond = 2,       // not following, and the LSN isn't there yet; `lsn` is the last there is
     unavailable = 3,  // no leader could confirm the read
     busy = 4,
     bad_request = 5,

@@ -62,8 +62,7 @@ Slice make_frame(FrameType type, uint32_t stream, ByteView fixed, ByteView rest)
     Slice made = Chunk::make(header.length);
     std::memcpy(made.data(), &header, sizeof header);
     std::memcpy(made.data() + sizeof header, fixed.data(), fixed.size());
-    if (!rest.empty())
-        std::memcpy(made.data() + sizeof header + fixed.size(), rest.data(), rest.size());
+    if (!rest.empty()) std::memcpy(made.data() + sizeof header + fixed.size(), rest.data(), rest.size());
     return made;
 }
 

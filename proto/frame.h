@@ -39,8 +39,8 @@ enum class FrameType : uint16_t {
 struct FrameHeader {
     uint32_t length;  // of the whole frame, this header included
     uint16_t type;
-    uint16_t flags;   // 0
-    uint32_t stream;  // chosen by who asks, echoed by who answers; 0 where there is no need
+    uint16_t flags;     // 0
+    uint32_t stream;    // chosen by who asks, echoed by who answers; 0 where there is no need
     uint32_t checksum;  // low half of XXH3-64 over this header (with 0 here) and the fixed part
 };
 static_assert(sizeof(FrameHeader) == 16);
@@ -48,7 +48,8 @@ inline constexpr uint32_t kFrameHeaderBytes = sizeof(FrameHeader);
 /// What a frame may hold beside the largest body or group of entries.
 inline constexpr uint32_t kFrameSlackBytes = 64u << 10;
 
-/// A finished header for a payload of `payload_bytes` whose fixed part is `fixed` (its first 4 bytes say its size).
+/// A finished header for a payload of `payload_bytes` whose fixed part is `fixed` (its first 4 bytes say its
+/// size).
 FrameHeader make_header(FrameType type, uint32_t stream, ByteView fixed, uint64_t payload_bytes);
 
 enum class FrameFault : uint8_t { none, too_long, too_short, checksum };

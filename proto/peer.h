@@ -1,6 +1,6 @@
-// Fixed parts of the messages between members. Little-endian, naturally aligned, `size` first so that they can
-// grow at the end. They carry raft/message.h one to one; the translation is in daemon/peer_codec.cpp, since
-// proto/ may not include raft/. Who the sender is was settled by the handshake of the connection.
+// Fixed parts of the messages between members. Little-endian, naturally aligned, `size` first so that they
+// can grow at the end. They carry raft/message.h one to one; the translation is in daemon/peer_codec.cpp,
+// since proto/ may not include raft/. Who the sender is was settled by the handshake of the connection.
 #pragma once
 
 #include <cstdint>

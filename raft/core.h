@@ -56,8 +56,8 @@ public:
 
     /// The id of the next entry to be proposed. Requires: leads.
     EntryId next_id() const;
-    /// What step would keep of the present log for this append: nullopt when it would refuse the message (stale
-    /// term, no match at prev). The caller checks the chain there first (H15).
+    /// What step would keep of the present log for this append: nullopt when it would refuse the message
+    /// (stale term, no match at prev). The caller checks the chain there first (H15).
     std::optional<Index> keep_upto(const msg::Append& append, std::span<const EntryMeta> entries) const;
     bool may_install(EntryId at) const;
     std::optional<Refusal> may_change(const Membership& target) const;

@@ -43,7 +43,8 @@ struct AppendNo {
     uint64_t round;
     Why why;
 };
-/// Asks for a vote (3.4), or whether one would be given (pre: 9.6; then `term` is the term it would campaign in).
+/// Asks for a vote (3.4), or whether one would be given (pre: 9.6; then `term` is the term it would campaign
+/// in).
 struct Vote {
     Term term;
     EntryId last;
@@ -76,7 +77,7 @@ struct ReadIndexOk {
     bool ok;
 };
 
-using Any = std::variant<Append, AppendOk, AppendNo, Vote, VoteOk, Snapshot, TimeoutNow, ReadIndex,
-                         ReadIndexOk>;
+using Any =
+    std::variant<Append, AppendOk, AppendNo, Vote, VoteOk, Snapshot, TimeoutNow, ReadIndex, ReadIndexOk>;
 
 }  // namespace raftd::raft::msg

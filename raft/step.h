@@ -113,13 +113,14 @@ struct Read {
 struct Event {
     Instant now;
     std::variant<ev::Tick, ev::Propose, ev::ProposeMembership, ev::Message, ev::Durable, ev::Fetched,
-                 ev::SnapshotEnded, ev::Heard, ev::Installed, ev::Compacted, ev::Link, ev::Peer,
-                 ev::Health, ev::Transfer, ev::Read>
+                 ev::SnapshotEnded, ev::Heard, ev::Installed, ev::Compacted, ev::Link, ev::Peer, ev::Health,
+                 ev::Transfer, ev::Read>
         what;
 };
 
 /// A message to be sent once write `after` is durable (0: at once).
-/// An Append's entries are [prev.index + 1, last] of the log as it is when collect returns, or what Fetched named.
+/// An Append's entries are [prev.index + 1, last] of the log as it is when collect returns, or what Fetched
+/// named.
 struct Send {
     NodeId to;
     msg::Any message;

@@ -1,6 +1,6 @@
 // The durable log of one member: segments of groups (wal/format.h), one group written and synced at a time.
-// Knows entries, not Raft. Loop thread only; all I/O goes through io::Disk and worker jobs, nothing blocks after
-// open(). Recovery's decision table: wal/recovery.h; byte diagrams: docs/formats.md.
+// Knows entries, not Raft. Loop thread only; all I/O goes through io::Disk and worker jobs, nothing blocks
+// after open(). Recovery's decision table: wal/recovery.h; byte diagrams: docs/formats.md.
 #pragma once
 
 #include <memory>
@@ -26,8 +26,8 @@ struct Options {
     uint64_t group_bytes_max = 4u << 20;  // entries of one group (or one entry, if larger)
     uint64_t disk_free_reserve = 128u << 20;
     Duration closing_marker_after = milliseconds(100);
-    uint64_t salt_seed = 0;   // of the segments' salts; from real randomness in production
-    uint64_t token_tag = 0;   // upper 8 bits of every token this log uses
+    uint64_t salt_seed = 0;  // of the segments' salts; from real randomness in production
+    uint64_t token_tag = 0;  // upper 8 bits of every token this log uses
 };
 
 /// Makes the first segment of a new data directory (blocking; for init). The directory `dir` is made too.
@@ -38,8 +38,8 @@ class Wal;
 /// What a start found; all of it synced.
 struct Recovered {
     HardState hard;
-    LogPoint base;               // before the log's first entry
-    LogPoint last;               // behind its last
+    LogPoint base;  // before the log's first entry
+    LogPoint last;  // behind its last
     std::vector<TermRun> runs;
     struct Config {
         Index index;
@@ -58,9 +58,9 @@ struct Recovered {
 struct WriteRequest {
     WriteId id;
     HardState hard;
-    LogPoint before;                  // the log behind its last kept entry; before.index = keep_upto
-    Index last;                       // of the log after this write
-    std::span<const Slice> entries;   // (before.index, last], encoded, whole; held until synced
+    LogPoint before;                 // the log behind its last kept entry; before.index = keep_upto
+    Index last;                      // of the log after this write
+    std::span<const Slice> entries;  // (before.index, last], encoded, whole; held until synced
     bool sync_needed = true;
 };
 
@@ -68,9 +68,10 @@ struct WriteRequest {
 struct ReadRequest {
     enum class By : uint8_t { index, lsn, time_ms };
     By by = By::index;
-    uint64_t value = 0;        // first entry: with this index; that holds this LSN, or the next batch; stamped at or after
+    uint64_t value =
+        0;  // first entry: with this index; that holds this LSN, or the next batch; stamped at or after
     uint64_t bytes_max = 1u << 20;  // at least one entry is read, however large
-    Index upto;                // last entry wanted, inclusive
+    Index upto;                     // last entry wanted, inclusive
 };
 enum class ReadCode : uint8_t { ok, gone, beyond, damaged, failed };
 struct ReadResult {
@@ -83,7 +84,8 @@ struct ReadResult {
 };
 
 struct Counters {
-    uint64_t groups = 0, group_entries = 0, syncs = 0, bytes_written = 0, rolls = 0, cuts = 0, marker_groups = 0;
+    uint64_t groups = 0, group_entries = 0, syncs = 0, bytes_written = 0, rolls = 0, cuts = 0,
+             marker_groups = 0;
 };
 
 class Wal {
@@ -97,8 +99,8 @@ public:
     /// The newest write that is durable, each time it moved; asked after completed().
     virtual std::optional<WriteId> take_durable() = 0;
 
-    /// Begins to read durable or buffered-by-the-kernel entries of the *logical* log; ends in take_read(). Reads begun
-    /// before a cut below their range come back as `gone`.
+    /// Begins to read durable or buffered-by-the-kernel entries of the *logical* log; ends in take_read().
+    /// Reads begun before a cut below their range come back as `gone`.
     virtual void read(const ReadRequest& request, uint64_t cookie) = 0;
     virtual std::optional<ReadResult> take_read() = 0;
 
@@ -122,8 +124,8 @@ public:
     virtual const Counters& counters() const = 0;
 };
 
-/// Opens the log of `options.dir` (blocking, before the loop starts). Errors: damaged (with file and offset), io,
-/// too_new. Everything returned is synced.
+/// Opens the log of `options.dir` (blocking, before the loop starts). Errors: damaged (with file and offset),
+/// io, too_new. Everything returned is synced.
 Result<Recovered> open(io::World& world, const Options& options);
 
 }  // namespace raftd::wal
