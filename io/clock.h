@@ -1,3 +1,5 @@
+// The node's time: monotonic for all logic, wall time only to be stamped into entries, one timer for the
+// whole node.
 #pragma once
 
 #include "base/instant.h"
