@@ -46,5 +46,10 @@ function(raftd_program name)
     add_executable(${name} ${ARG_SOURCES})
     target_link_libraries(${name} PRIVATE ${ARG_LINK})
 endfunction()
+raftd_layer(raftd_cli cli EXCLUDE main.cpp
+            LINK raftd_client raftd_conf raftd_snapshot raftd_wal raftd_asio raftd_proto)
+raftd_program(raftctl SOURCES cli/main.cpp LINK raftd_cli CLI11::CLI11)
+# The option parser is dear to optimise and runs once.
+set_source_files_properties(cli/main.cpp PROPERTIES COMPILE_OPTIONS -O1)
 raftd_program(raftd SOURCES daemon/main.cpp LINK raftd_daemon raftd_asio)
 raftd_program(raftsim SOURCES sim/main.cpp LINK raftd_sim)
