@@ -18,7 +18,8 @@ public:
     }
     /// Uniform in [0, bound); 0 when bound is 0.
     uint64_t below(uint64_t bound) {
-        return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+        __extension__ using Wide = unsigned __int128;
+        return static_cast<uint64_t>((static_cast<Wide>(next()) * bound) >> 64);
     }
     /// Uniform in [low, high]. Requires: low <= high.
     uint64_t between(uint64_t low, uint64_t high) { return low + below(high - low + 1); }
