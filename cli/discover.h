@@ -23,11 +23,4 @@ Result<Found> find_cluster(const Context& context);
 /// The same, for commands on local members: needs a cluster.toml.
 Result<Found> find_local_cluster(const Context& context);
 
-/// `HOST:PORT` or `[V6]:PORT`; errors name the text.
-struct HostPort {
-    std::string host;
-    uint16_t port = 0;
-};
-Result<HostPort> parse_host_port(std::string_view text);
-
 }  // namespace raftd::cli
