@@ -27,7 +27,7 @@ target_link_libraries(raftd_pb PUBLIC protobuf::libprotobuf-lite)
 protobuf_generate(TARGET raftd_pb LANGUAGE cpp IMPORT_DIRS ${CMAKE_SOURCE_DIR}
                   PROTOC_OUT_DIR ${CMAKE_BINARY_DIR}/generated)
 target_compile_options(raftd_pb PRIVATE -w)
-target_include_directories(raftd_pb SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/generated)
+target_include_directories(raftd_pb SYSTEM PUBLIC $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>)
 raftd_layer(raftd_proto proto LINK raftd_base raftd_pb)
 
 raftd_layer(raftd_daemon daemon EXCLUDE main.cpp
@@ -49,7 +49,5 @@ endfunction()
 raftd_layer(raftd_cli cli EXCLUDE main.cpp
             LINK raftd_client raftd_conf raftd_snapshot raftd_wal raftd_asio raftd_proto)
 raftd_program(raftctl SOURCES cli/main.cpp LINK raftd_cli CLI11::CLI11)
-# The option parser is dear to optimise and runs once.
-set_source_files_properties(cli/main.cpp PROPERTIES COMPILE_OPTIONS -O1)
 raftd_program(raftd SOURCES daemon/main.cpp LINK raftd_daemon raftd_asio)
 raftd_program(raftsim SOURCES sim/main.cpp LINK raftd_sim)

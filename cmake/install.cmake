@@ -1,0 +1,22 @@
+# What `cmake --install` lays down: the programs, and the libraries raftd::client and raftd::raft with their headers.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+foreach(program raftd raftctl raftsim)
+    if(TARGET ${program})
+        install(TARGETS ${program} RUNTIME)
+    endif()
+endforeach()
+install(FILES README.md LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/raftd)
+foreach(part raftd_flags raftd_base raft raftd_io raftd_pb raftd_proto raftd_asio raftd_client)
+    string(REGEX REPLACE "^raftd_" "" exported ${part})
+    set_target_properties(${part} PROPERTIES EXPORT_NAME ${exported})
+    install(TARGETS ${part} EXPORT raftdTargets ARCHIVE)
+endforeach()
+install(DIRECTORY base raft io proto client DESTINATION include/raftd FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY ${CMAKE_BINARY_DIR}/generated/proto DESTINATION include/raftd FILES_MATCHING PATTERN "*.h")
+install(EXPORT raftdTargets NAMESPACE raftd:: DESTINATION ${package})
+write_basic_package_version_file(raftdConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES cmake/raftdConfig.cmake ${CMAKE_BINARY_DIR}/raftdConfigVersion.cmake DESTINATION ${package})
