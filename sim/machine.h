@@ -39,9 +39,10 @@ public:
 /// A process's network end, as the machine needs it.
 class Wire : public io::Network {
 public:
-    virtual void flush() = 0;    // what was sent in this turn leaves
-    virtual void resumed() = 0;  // the process takes events again after a pause
+    virtual void flush() = 0;                             // what was sent in this turn leaves
+    virtual void fire(uint32_t kind, uint64_t data) = 0;  // kinds from kWireKinds on
 };
+inline constexpr uint32_t kWireKinds = 32;
 
 class Machine;
 /// What processes are connected by.
@@ -53,9 +54,9 @@ public:
 
 class Machine : public Actor, public Inbox {
 public:
-    /// `host`: its place in the network. `seed` drives all draws of this life.
-    Machine(Kernel& kernel, SimStorage& storage, DiskModel& disk, ClockModel& clock, Fabric& fabric,
-            uint32_t host, uint64_t seed);
+    /// `seed` drives all draws of this life. No fabric: no address answers.
+    Machine(Kernel& kernel, SimStorage& storage, DiskModel& disk, ClockModel& clock, Fabric* fabric,
+            uint64_t seed);
     ~Machine() override;
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
@@ -67,7 +68,6 @@ public:
     Wire& wire() { return *wire_; }
     Kernel& kernel() { return kernel_; }
     uint32_t actor() const { return actor_; }
-    uint32_t host() const { return host_; }
     Instant local_now() const;
     TurnModel turns;
 
@@ -77,8 +77,6 @@ public:
     bool run(const std::function<void()>& part);
     void post(io::Event&& event, uint8_t priority) override;
     void fire(uint32_t kind, uint64_t data) override;
-    /// Something was posted from outside: gives a turn now or soon.
-    void settle();
 
     /// Stops being given turns, as by SIGSTOP; events wait.
     void pause(bool paused);
@@ -100,12 +98,11 @@ private:
         io::Event event;
     };
 
-    void take_turn(bool may_wait);
     void run_turn();
     void hand_over();
 
     Kernel& kernel_;
-    uint32_t actor_, host_;
+    uint32_t actor_;
     SimStorage& storage_;
     DiskModel& disk_model_;
     ClockModel& clock_model_;
@@ -123,7 +120,7 @@ private:
     std::optional<ProcessEnded> ended_;
 };
 
-/// A world of one process, for tests of what runs on a node: nobody else is in its network.
+/// A world of one process, for tests of what runs on a node: no network, its own kernel.
 class SimWorld {
 public:
     explicit SimWorld(SimStorage& storage, uint64_t seed = 1);
@@ -149,7 +146,6 @@ private:
     Kernel kernel_;
     DiskModel disk_model_;
     ClockModel clock_model_;
-    std::unique_ptr<Fabric> fabric_;
     Machine machine_;
     std::unique_ptr<Adapter> adapter_;
 };
