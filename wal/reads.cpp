@@ -1,0 +1,121 @@
+// Reads of the running log: chooses the stretches of files that are in force and gives them to a job (wal/reader.h).
+#include <algorithm>
+
+#include "wal/log.h"
+
+namespace raftd::wal {
+namespace {
+
+/// Reads that span more segments than this end there; the next read goes on.
+constexpr size_t kStretchesMax = 8;
+
+bool begins_in(const Segment& segment, const ReadRequest& request) {
+    if (segment.logical_end.index <= segment.base.index) return false;
+    switch (request.by) {
+        case ReadRequest::By::index: return segment.holds(Index{request.value});
+        case ReadRequest::By::lsn: return raw(segment.logical_end.lsn_next) > request.value;
+        case ReadRequest::By::time_ms: return segment.logical_end.timestamp_ms >= request.value;
+    }
+    return false;
+}
+
+bool is_gone(const LogPoint& base, const ReadRequest& request) {
+    switch (request.by) {
+        case ReadRequest::By::index: return request.value <= raw(base.index);
+        case ReadRequest::By::lsn: return request.value < raw(base.lsn_next);
+        case ReadRequest::By::time_ms: return false;
+    }
+    return false;
+}
+
+}  // namespace
+
+LogPoint Log::base() const {
+    LogPoint lowest = segments_.front().base;
+    for (const Segment& segment : segments_)
+        if (segment.base.index < lowest.index) lowest = segment.base;
+    return lowest;
+}
+
+void Log::read(const ReadRequest& request, uint64_t cookie) {
+    auto job = std::make_unique<ReadJob>();
+    job->dir = options_.dir;
+    job->request = request;
+    Index on_disk = active().logical_end.index;
+    if (cut_) on_disk = std::min(on_disk, cut_->index);
+    job->request.upto = std::min(request.upto, on_disk);
+    uint64_t bytes = 0;
+    if (is_gone(base(), request)) {
+        job->code = ReadCode::gone;
+    } else {
+        auto first = std::find_if(segments_.begin(), segments_.end(),
+                                  [&](const Segment& segment) { return begins_in(segment, request); });
+        for (auto it = first; it != segments_.end(); ++it) {
+            if (it->logical_end.index <= it->base.index) continue;
+            if (bytes >= request.bytes_max || job->stretches.size() == kStretchesMax) break;
+            job->stretches.push_back({it->key, it->base, it->logical_end.index, it->end_offset, it->footer});
+            uint64_t from = kFirstGroupAt;
+            if (it == first) {
+                std::shared_ptr<const Marks> cached = marks_.find(it->key.id);
+                const Mark* mark = it->sealed ? cached ? mark_for(*cached, request) : nullptr
+                                              : mark_for(active_index_.marks, request);
+                if (mark != nullptr) job->mark = *mark;
+                if (mark != nullptr) from = mark->offset;
+            }
+            bytes += it->end_offset - from;
+        }
+    }
+    // The job fills memory that was made here: chunks are counted on the loop thread only.
+    if (!job->stretches.empty())
+        job->into = Chunk::make(static_cast<uint32_t>(std::clamp(bytes, kBlockBytes, std::max(request.bytes_max, kBlockBytes))));
+    io::Token ticket = token(Op::read);
+    reads_.emplace(static_cast<uint64_t>(ticket), ReadUnderWay{request, cookie});
+    world_.worker.submit(io::Lane::read, std::move(job), ticket);
+}
+
+void Log::cut_reads(Index last) {
+    for (auto& [ticket, read] : reads_) read.cut_after = std::min(read.cut_after, last);
+}
+
+void Log::read_done(io::Completed& done) {
+    auto place = reads_.find(static_cast<uint64_t>(done.token));
+    if (place == reads_.end()) return;
+    auto* job = static_cast<ReadJob*>(done.job.get());
+    if (job->marks) marks_.keep(job->marks_of, std::move(job->marks));
+    const ReadUnderWay read = place->second;
+    reads_.erase(place);
+    const bool was_cut = read.cut_after != Index{UINT64_MAX};
+    if (job->bytes_needed != 0 && !was_cut) {  // one entry larger than asked for: again, with memory for it
+        job->into = Chunk::make(job->bytes_needed);
+        job->bytes_needed = 0;
+        job->code = ReadCode::beyond;
+        io::Token ticket = token(Op::read);
+        reads_.emplace(static_cast<uint64_t>(ticket), read);
+        std::unique_ptr<io::Job> again = std::move(done.job);
+        world_.worker.submit(io::Lane::read, std::move(again), ticket);
+        return;
+    }
+    ReadResult result;
+    result.cookie = read.cookie;
+    result.code = job->code;
+    if (was_cut && (job->code != ReadCode::ok || job->last > read.cut_after)) {
+        result.code = ReadCode::gone;
+    } else if (job->code == ReadCode::ok) {
+        result.before = job->before;
+        result.entries = job->into.part(0, job->bytes);
+        result.first = job->first;
+        result.last = job->last;
+    } else {
+        result.what = job->what;
+    }
+    reads_done_.push_back(std::move(result));
+}
+
+std::optional<ReadResult> Log::take_read() {
+    if (reads_done_.empty()) return std::nullopt;
+    ReadResult result = std::move(reads_done_.front());
+    reads_done_.pop_front();
+    return result;
+}
+
+}  // namespace raftd::wal
