@@ -53,6 +53,12 @@ bool is_group(ByteView bytes, SegmentKey key, uint64_t offset, GroupHeader& into
            into.group_bytes >= kBlockBytes && into.group_bytes % kBlockBytes == 0;
 }
 
+bool looks_like_group(ByteView bytes, uint64_t segment_id, uint64_t offset) {
+    GroupHeader header;
+    return load(bytes, header) && header.magic_version == kGroupMagic && header.segment_id == segment_id &&
+           header.file_offset == offset;
+}
+
 bool all_zero(ByteView bytes) {
     // The second half compares the bytes with themselves shifted by one: all equal to the first, which is zero.
     return bytes.empty() ||

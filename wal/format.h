@@ -121,6 +121,8 @@ Form form_of_header(ByteView block, uint64_t id, SegmentHeader& into);
 Form form_of_seal(ByteView block, SegmentKey key, Seal& into);
 /// A group header that is good in itself, at this place of this segment.
 bool is_group(ByteView bytes, SegmentKey key, uint64_t offset, GroupHeader& into);
+/// A group of this segment and place as far as one can tell without the salt (its segment's header is lost).
+bool looks_like_group(ByteView bytes, uint64_t segment_id, uint64_t offset);
 
 bool all_zero(ByteView bytes);
 

@@ -122,8 +122,11 @@ Result<void> Recovery::look_at(FileFound& file) {
                               "the file is shorter than made (" + std::to_string(file.header.file_bytes) + " bytes)");
     } else {
         FileWindow rest(files_, opened.id(), kReadAheadBytes);
-        for (uint64_t at = kBlockBytes; at < file.bytes && file.behind == Behind::zeros; at += kReadAheadBytes)
-            if (!all_zero(rest.at(at, kReadAheadBytes))) file.behind = Behind::data;
+        for (uint64_t at = kBlockBytes; at < file.bytes && file.behind != Behind::groups; at += kBlockBytes) {
+            ByteView block = rest.at(at, kBlockBytes);
+            if (all_zero(block)) continue;
+            file.behind = looks_like_group(block, file.id, at) ? Behind::groups : Behind::stale;
+        }
         into_.report.bytes_read += rest.bytes_read();
         if (rest.error() != 0) return damaged_at(file.path, rest.error_offset(), "can't be read");
     }

@@ -32,9 +32,10 @@ enum class NextState : uint8_t {
     too_new,
 };
 inline constexpr int kNextStates = 7;
-/// What lies behind the next file's header block.
-enum class Behind : uint8_t { zeros, data };
-inline constexpr int kBehinds = 2;
+/// What lies behind the next file's header block. A crash while a file is filled may leave blocks of removed files in
+/// it, so non-zero bytes alone prove nothing; a block that bears this segment's number and its own place does.
+enum class Behind : uint8_t { zeros, stale, groups };
+inline constexpr int kBehinds = 3;
 
 enum class FileOutcome : uint8_t {
     go_on,        // the newest segment is the active one

@@ -34,7 +34,7 @@ using N = NextState;
 using F = FileOutcome;
 
 /// A roll is: header of the new file, synced; seal of the old, synced; groups. So a successor whose header is not good
-/// is a torn creation only while the seal is zero and nothing lies behind the header.
+/// is a torn creation only while the seal is zero and no group lies behind the header.
 constexpr FileRule kFileRules[] = {
     {any<S>(), any_of({N::too_new}), any<Behind>(), F::too_new},
     {any<S>(), any_of({N::foreign}), any<Behind>(), F::foreign},
@@ -45,8 +45,9 @@ constexpr FileRule kFileRules[] = {
     {any_of({S::zero}), any_of({N::absent}), any<Behind>(), F::go_on},
     {any_of({S::zero, S::torn}), any_of({N::fits}), any<Behind>(), F::finish_roll},
     {any_of({S::zero, S::names_other}), any_of({N::zero}), any_of({Behind::zeros}), F::spare},
-    {any_of({S::zero}), any_of({N::bad}), any_of({Behind::zeros}), F::remove},
-    {any_of({S::zero}), any_of({N::zero, N::bad}), any_of({Behind::data}), F::damaged},
+    {any_of({S::zero}), any_of({N::zero}), any_of({Behind::stale}), F::remove},
+    {any_of({S::zero}), any_of({N::bad}), any_of({Behind::zeros, Behind::stale}), F::remove},
+    {any_of({S::zero}), any_of({N::zero, N::bad}), any_of({Behind::groups}), F::damaged},
     {any_of({S::zero}), any_of({N::stranger}), any<Behind>(), F::damaged},
 
     {any_of({S::torn}), any_of({N::absent, N::zero, N::bad, N::stranger}), any<Behind>(), F::damaged},
@@ -54,7 +55,7 @@ constexpr FileRule kFileRules[] = {
     {any_of({S::names_next}), any_of({N::fits}), any<Behind>(), F::accept},
     {any_of({S::names_next}), any_of({N::absent, N::zero, N::bad, N::stranger}), any<Behind>(), F::damaged},
 
-    {any_of({S::names_other}), any_of({N::zero}), any_of({Behind::data}), F::damaged},
+    {any_of({S::names_other}), any_of({N::zero}), any_of({Behind::stale, Behind::groups}), F::damaged},
     {any_of({S::names_other}), any_of({N::absent, N::bad, N::fits, N::stranger}), any<Behind>(), F::damaged},
 };
 
