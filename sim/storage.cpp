@@ -185,14 +185,11 @@ int SimStorage::sync_dir(std::string_view path) {
     Verdict verdict = begin({DiskOp::sync_dir, path});
     if (verdict.error != 0) return verdict.error;
     if (!path.empty() && visible_.find(path) == visible_.end()) return ENOENT;
-    size_t kept = 0;
-    for (NameChange& change : changes_) {
-        if (parent_of(change.path) == path || (!change.to.empty() && parent_of(change.to) == path))
-            apply(durable_, change);
-        else
-            changes_[kept++] = std::move(change);
-    }
-    changes_.resize(kept);
+    std::erase_if(changes_, [&](const NameChange& change) {
+        bool here = parent_of(change.path) == path || (!change.to.empty() && parent_of(change.to) == path);
+        if (here) apply(durable_, change);
+        return here;
+    });
     return 0;
 }
 

@@ -12,6 +12,7 @@ namespace raftd::wal {
 namespace {
 
 constexpr uint64_t kReadAheadBytes = 1u << 20;
+constexpr uint64_t kConfigReadBytes = 1024;  // most membership entries fit
 
 /// One file that bears a segment's name.
 struct FileFound {
@@ -278,7 +279,7 @@ Result<void> Recovery::gather_entries_in_force() {
         if (indexes_[i].configs.empty()) continue;
         OpenFile opened(files_, log_[i]->path, io::OpenMode::read);
         if (!opened) return io_error(log_[i]->path, "open", opened.error());
-        FileWindow window(files_, opened.id(), 2 * kBlockBytes);
+        FileWindow window(files_, opened.id(), kConfigReadBytes);
         for (const ConfigPlace& place : indexes_[i].configs) {
             EntryHeader header{};
             ByteView bytes = window.at(place.offset, kEntryHeaderBytes);
