@@ -60,7 +60,8 @@ bool looks_like_group(ByteView bytes, uint64_t segment_id, uint64_t offset) {
 }
 
 bool all_zero(ByteView bytes) {
-    // The second half compares the bytes with themselves shifted by one: all equal to the first, which is zero.
+    // The second half compares the bytes with themselves shifted by one: all equal to the first, which is
+    // zero.
     return bytes.empty() ||
            (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
@@ -81,6 +82,8 @@ std::optional<uint64_t> segment_id_of(std::string_view name) {
     return id;
 }
 
-std::string segment_path(std::string_view dir, uint64_t id) { return std::string(dir) + "/" + segment_name(id); }
+std::string segment_path(std::string_view dir, uint64_t id) {
+    return std::string(dir) + "/" + segment_name(id);
+}
 
 }  // namespace raftd::wal

@@ -1,9 +1,9 @@
-// What a segment file looks like: block 0 is the SegmentHeader, block 1 the Seal (zero until sealed), then groups, each
-// on a 4 KiB boundary and padded with zeros, then zeros, and in a sealed file the footer behind the last group.
-// All numbers little-endian. Byte diagrams: docs/formats.md. Pure functions; any thread.
+// What a segment file looks like: block 0 is the SegmentHeader, block 1 the Seal (zero until sealed), then
+// groups, each on a 4 KiB boundary and padded with zeros, then zeros, and in a sealed file the footer behind
+// the last group. All numbers little-endian. Byte diagrams: docs/formats.md. Pure functions; any thread.
 //
-// Salt: checksums of groups, seal and footer are seeded with a random number of the segment which never leaves the
-// machine, so that no record can hold bytes that pass for a group (H1).
+// Salt: checksums of groups, seal and footer are seeded with a random number of the segment which never
+// leaves the machine, so that no record can hold bytes that pass for a group (H1).
 #pragma once
 
 #include <optional>
@@ -21,7 +21,9 @@ inline constexpr uint64_t kFirstGroupAt = 2 * kBlockBytes;
 /// A mark stands in the index at least every so many bytes: what a random read has to scan.
 inline constexpr uint64_t kMarkEveryBytes = 64u << 10;
 
-constexpr uint64_t whole_blocks(uint64_t bytes) { return (bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes; }
+constexpr uint64_t whole_blocks(uint64_t bytes) {
+    return (bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+}
 
 /// Seven letters and, as the last byte, the version.
 constexpr uint64_t magic(const char (&letters)[8], uint8_t version) {
@@ -45,35 +47,36 @@ struct NumberedHard {
 struct SegmentHeader {
     uint64_t magic_version, segment_id;
     Uuid cluster_id, incarnation;
-    LogPoint base;                            // the log before this segment's first entry
-    uint64_t before_segment_id, before_end;   // predecessor (0: none) and where its groups end
+    LogPoint base;                           // the log before this segment's first entry
+    uint64_t before_segment_id, before_end;  // predecessor (0: none) and where its groups end
     NumberedHard hard;
-    uint64_t file_bytes;                      // as made; a footer may make the file longer
+    uint64_t file_bytes;  // as made; a footer may make the file longer
     uint64_t salt;
-    uint64_t checksum;                        // of the fields before, unsalted
+    uint64_t checksum;  // of the fields before, unsalted
 };
 static_assert(sizeof(LogPoint) == 40 && sizeof(NumberedHard) == 24);
 static_assert(sizeof(SegmentHeader) == 152);
 
 struct Seal {
     uint64_t magic_version, segment_id;
-    uint64_t end_offset, last_index, last_group;                 // of the groups in this file
-    uint64_t footer_offset, footer_bytes, footer_checksum;       // 0: none, the file is to be scanned
+    uint64_t end_offset, last_index, last_group;            // of the groups in this file
+    uint64_t footer_offset, footer_bytes, footer_checksum;  // 0: none, the file is to be scanned
     uint64_t next_segment_id, next_index_first;
     uint64_t checksum;  // salted
 };
 static_assert(sizeof(Seal) == 88);
 
-/// First bytes of a group; its entries follow at once. Their headers are covered by the two chains, their bodies by
-/// the checksums in their headers. A group without entries carries a vote, or witnesses the group before it.
+/// First bytes of a group; its entries follow at once. Their headers are covered by the two chains, their
+/// bodies by the checksums in their headers. A group without entries carries a vote, or witnesses the group
+/// before it.
 struct GroupHeader {
     uint64_t magic_version, segment_id, group_number, file_offset;
     uint64_t durable_group;  // every group up to this number was synced before this one was written
     NumberedHard hard;
-    LogPoint before;         // the log before the first entry: a lost last group leaves a known end
-    uint64_t chain_after;    // behind the last entry
+    LogPoint before;       // the log before the first entry: a lost last group leaves a known end
+    uint64_t chain_after;  // behind the last entry
     uint32_t entry_count, group_bytes;  // group_bytes: header, entries and padding
-    uint64_t checksum;       // of the fields before, salted
+    uint64_t checksum;                  // of the fields before, salted
 };
 static_assert(sizeof(GroupHeader) == 128);
 inline constexpr uint64_t kGroupHeaderBytes = sizeof(GroupHeader);

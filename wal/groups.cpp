@@ -5,8 +5,9 @@
 namespace raftd::wal {
 
 Error damaged_at(const std::string& path, uint64_t offset, const std::string& what) {
-    return error(Errc::damaged, path + " at byte " + std::to_string(offset) + ": " + what,
-                 "look with `raftctl debug wal " + path + "`; if it can't be put back, `raftctl member replace`");
+    return error(
+        Errc::damaged, path + " at byte " + std::to_string(offset) + ": " + what,
+        "look with `raftctl debug wal " + path + "`; if it can't be put back, `raftctl member replace`");
 }
 
 namespace {
@@ -43,13 +44,17 @@ Result<GroupsFound> find_groups(FileWindow& window, const std::string& path, con
     found.hard = header.hard;
     for (;;) {
         ScanPoint& at = found.end;
-        KnownEnd end = known_end == 0 ? KnownEnd::none : at.offset >= known_end ? KnownEnd::here : KnownEnd::further;
+        KnownEnd end = known_end == 0           ? KnownEnd::none
+                       : at.offset >= known_end ? KnownEnd::here
+                                                : KnownEnd::further;
         GroupSeen seen = read_group(window, key, at, &found.index);
         std::optional<GroupHeader> later;
         if (seen.place != Place::good && end != KnownEnd::here)
-            later = find_later_group(window, key, at.offset, known_end != 0 ? known_end : window.file_bytes());
+            later =
+                find_later_group(window, key, at.offset, known_end != 0 ? known_end : window.file_bytes());
         if (window.error() != 0)
-            return damaged_at(path, window.error_offset(), std::string("can't be read: ") + std::strerror(window.error()));
+            return damaged_at(path, window.error_offset(),
+                              std::string("can't be read: ") + std::strerror(window.error()));
         Later witness = !later ? Later::none : follows(*later, at) ? Later::follows : Later::witness;
         switch (decide_group(seen.place, witness, end)) {
             case GroupOutcome::take: take(found, seen); break;
@@ -66,9 +71,7 @@ Result<GroupsFound> find_groups(FileWindow& window, const std::string& path, con
                 }
                 found.index.cut_after(at.log.index);
                 return found;
-            case GroupOutcome::end:
-                found.index.cut_after(at.log.index);
-                return found;
+            case GroupOutcome::end: found.index.cut_after(at.log.index); return found;
             case GroupOutcome::damaged: return damaged_at(path, at.offset, describe(seen, at));
         }
     }

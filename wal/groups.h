@@ -1,5 +1,5 @@
-// Where a segment's groups end: walks them from the first on and asks the table (recovery.h) whenever one is not good.
-// Blocking; recovery only.
+// Where a segment's groups end: walks them from the first on and asks the table (recovery.h) whenever one is
+// not good. Blocking; recovery only.
 #pragma once
 
 #include "base/result.h"
@@ -11,8 +11,8 @@ struct GroupsFound {
     ScanPoint end;  // behind the last good group
     NumberedHard hard;
     SegmentIndex index;
-    bool hard_is_torn = false;       // the newest hard state stands in a torn group only
-    bool last_group_closes = true;   // the last group has no entries and no news
+    bool hard_is_torn = false;      // the newest hard state stands in a torn group only
+    bool last_group_closes = true;  // the last group has no entries and no news
     uint64_t entries = 0;
 };
 /// `known_end`: where a seal or the successor says that the groups end; 0: nobody does. Errors: damaged.

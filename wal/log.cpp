@@ -44,7 +44,8 @@ void Log::write(const WriteRequest& request) {
     CHECK_GE(request.hard.term, hard_.term);
     CHECK_IMPLIES(request.hard.term == hard_.term, request.hard.vote == hard_.vote || hard_.vote == NodeId{});
     const bool cuts = request.before.index < pending_.end().index;
-    if (request.entries.empty() && !cuts && request.hard == hard_) {  // nothing new: durable with what is under way
+    if (request.entries.empty() && !cuts &&
+        request.hard == hard_) {  // nothing new: durable with what is under way
         if (waiting_.empty()) {
             durable_ = request.id;
         } else {
@@ -63,8 +64,8 @@ void Log::write(const WriteRequest& request) {
     advance();
 }
 
-/// Entries behind `before` are replaced. Those that only wait are dropped here; for those on disk a roll is due, since
-/// truncation never destroys bytes.
+/// Entries behind `before` are replaced. Those that only wait are dropped here; for those on disk a roll is
+/// due, since truncation never destroys bytes.
 void Log::take_cut(const LogPoint& before) {
     CHECK_GE(before.index, base().index);
     ++counters_.cuts;
@@ -164,7 +165,8 @@ void Log::give_to_lane(Op op, io::FileId file, uint64_t offset) {
 void Log::lane_done(io::Completed& done) {
     lane_.busy = false;
     if (done.error != 0 && lane_.op != Op::roll_footer) {
-        // No room, most likely. The same bytes again: what was promised to nobody may still not be replaced (B27).
+        // No room, most likely. The same bytes again: what was promised to nobody may still not be replaced
+        // (B27).
         if (!no_room_) LogLine(world_.log, LogLevel::warn, "wal_write_refused")("errno", done.error);
         no_room_ = true;
         lane_.retry_at = world_.clock.now() + kRetryAfter;
@@ -289,7 +291,8 @@ Result<Recovered> open(io::World& world, const Options& options) {
         spare = world.disk.open(segment_path(options.dir, found.spare_id), failed);
         if (spare == io::kNoFile) return io_error(segment_path(options.dir, found.spare_id), "open", failed);
     }
-    for (const std::string& note : found.notes) LogLine(world.log, LogLevel::warn, "wal_damage_survived")("what", note);
+    for (const std::string& note : found.notes)
+        LogLine(world.log, LogLevel::warn, "wal_damage_survived")("what", note);
     LogLine(world.log, LogLevel::info, "wal_recovered")("segments", recovered.report.segments)(
         "last", recovered.last.index)("term", recovered.hard.term)("torn_bytes", recovered.report.torn_bytes)(
         "finished_roll", recovered.report.finished_roll)("bytes_read", recovered.report.bytes_read);

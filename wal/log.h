@@ -22,7 +22,8 @@ namespace raftd::wal {
 
 inline constexpr Duration kRetryAfter = milliseconds(100);       // of a write or removal that was refused
 inline constexpr Duration kSpareRetryAfter = milliseconds(500);  // of the next segment's creation
-/// A segment that lasted less is followed by one that is allocated, not written with zeros (interfaces of the disk).
+/// A segment that lasted less is followed by one that is allocated, not written with zeros (interfaces of the
+/// disk).
 inline constexpr Duration kSegmentQuick = seconds(2);
 
 class Log final : public Wal {
@@ -49,7 +50,9 @@ public:
 private:
     /// What a completion belongs to; in the token below the tag.
     enum class Op : uint8_t { group = 1, roll_header, roll_footer, roll_seal, create, discard, drop, read };
-    io::Token token(Op op) { return io::Token{options_.token_tag << 56 | uint64_t(op) << 48 | (++tokens_ & kCountMask)}; }
+    io::Token token(Op op) {
+        return io::Token{options_.token_tag << 56 | uint64_t(op) << 48 | (++tokens_ & kCountMask)};
+    }
     static constexpr uint64_t kCountMask = (1ull << 48) - 1;
 
     /// A write that was asked for; durable once the log up to `last` and the hard state are.
@@ -60,8 +63,8 @@ private:
     };
     /// The one operation on the FIFO lane, with the same bytes for every try.
     struct Lane {
-        bool busy = false;           // given to the disk
-        Instant retry_at = kNever;   // it was refused and waits for its next try
+        bool busy = false;          // given to the disk
+        Instant retry_at = kNever;  // it was refused and waits for its next try
         Op op{};
         io::FileId file = io::kNoFile;
         uint64_t offset = 0;
@@ -133,25 +136,25 @@ private:
     Pending pending_;
     std::optional<LogPoint> cut_;  // what lies behind it on disk must go: a roll is due
     std::deque<Waiting> waiting_;
-    HardState hard_;               // newest asked for
-    NumberedHard hard_written_;    // newest given to the lane
+    HardState hard_;             // newest asked for
+    NumberedHard hard_written_;  // newest given to the lane
     WriteId newest_id_{};
     WriteId durable_{}, durable_taken_{};
 
     Lane lane_;
     Group group_;
-    Slice header_bytes_, zeros_;   // reused by every group
+    Slice header_bytes_, zeros_;  // reused by every group
     std::optional<Roll> roll_;
     Spare spare_;
     Instant spare_retry_at_ = kNever;
     bool no_room_ = false;
 
-    bool last_group_closes_;       // the last group needs no witness
+    bool last_group_closes_;  // the last group needs no witness
     bool closing_soon_ = false;
     Instant closing_at_ = kNever;
 
     LogPoint drop_point_;
-    uint64_t dropping_id_ = 0;     // file being removed
+    uint64_t dropping_id_ = 0;  // file being removed
     Instant drop_retry_at_ = kNever;
 
     struct ReadUnderWay {

@@ -1,5 +1,5 @@
-// Entries that were given to the log and wait for their group, as pieces: runs of at most 64 KiB of one term, so that
-// neither a split of a group nor a mark needs a second walk over headers. Loop thread only.
+// Entries that were given to the log and wait for their group, as pieces: runs of at most 64 KiB of one term,
+// so that neither a split of a group nor a mark needs a second walk over headers. Loop thread only.
 #pragma once
 
 #include <deque>
@@ -26,8 +26,8 @@ public:
     bool empty() const { return pieces_.empty(); }
     const Piece& front() const { return pieces_.front(); }
 
-    /// Adds whole encoded entries that follow end(). Piece borders fall at changes of term, before membership entries
-    /// and so that no piece but one of a single entry exceeds `piece_bytes_max`.
+    /// Adds whole encoded entries that follow end(). Piece borders fall at changes of term, before membership
+    /// entries and so that no piece but one of a single entry exceeds `piece_bytes_max`.
     void append(const Slice& entries, uint64_t piece_bytes_max);
     /// Forgets the entries behind `last`, which is at or behind begin().
     void cut_after(Index last);

@@ -41,7 +41,8 @@ bool ReadJob::read_stretch(io::Files& files, const Stretch& stretch, bool first_
         return false;
     }
     FileWindow window(files, file.id(), std::clamp(request.bytes_max, 2 * kBlockBytes, kReadAheadBytes));
-    if (!first_stretch && at_ != stretch.base) return fail(path, 0, "the segment doesn't follow the one before it");
+    if (!first_stretch && at_ != stretch.base)
+        return fail(path, 0, "the segment doesn't follow the one before it");
     find_start(window, stretch, first_stretch);
     bool more = read_entries(window, stretch, path);
     if (window.error() != 0 && code != ReadCode::ok) {
@@ -98,7 +99,8 @@ bool ReadJob::read_entries(FileWindow& window, const Stretch& stretch, const std
             bool early = fault == EntryFault::none && too_early(header);
             if (fault == EntryFault::none && !early)
                 fault = read_entry(window, offset, group_end, at_, Bodies::check, header, &entry);
-            if (fault != EntryFault::none) return fail(path, offset, std::string("damaged entry: ") + text_of(fault));
+            if (fault != EntryFault::none)
+                return fail(path, offset, std::string("damaged entry: ") + text_of(fault));
             if (Index{header.index} > request.upto) return false;
             if (!early && !take(header, entry)) return false;
             at_ = point_after(header);

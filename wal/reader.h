@@ -1,5 +1,6 @@
-// One read of the logical log from segment files: a job for Lane::read. It owns all it looks at: the stretches of
-// files that are in force (H28) and the memory it fills. Every entry it returns was checked by chain and body.
+// One read of the logical log from segment files: a job for Lane::read. It owns all it looks at: the
+// stretches of files that are in force (H28) and the memory it fills. Every entry it returns was checked by
+// chain and body.
 #pragma once
 
 #include "wal/marks.h"
@@ -23,19 +24,19 @@ public:
 
     // In:
     std::string dir;
-    ReadRequest request;              // upto: clipped to what is on disk
-    std::vector<Stretch> stretches;   // the first one holds the first entry
-    std::optional<Mark> mark;         // in the first one; nothing: look into its footer
+    ReadRequest request;             // upto: clipped to what is on disk
+    std::vector<Stretch> stretches;  // the first one holds the first entry
+    std::optional<Mark> mark;        // in the first one; nothing: look into its footer
     Slice into;
 
     // Out:
     ReadCode code = ReadCode::beyond;
     std::string what;
     LogPoint before;
-    uint32_t bytes = 0;               // filled of `into`
+    uint32_t bytes = 0;  // filled of `into`
     Index first{}, last{};
-    uint32_t bytes_needed = 0;        // the first entry alone needs more than `into` has
-    uint64_t marks_of = 0;            // segment whose marks were loaded
+    uint32_t bytes_needed = 0;  // the first entry alone needs more than `into` has
+    uint64_t marks_of = 0;      // segment whose marks were loaded
     std::shared_ptr<const Marks> marks;
 
 private:
@@ -47,8 +48,8 @@ private:
     bool take(const EntryHeader& header, ByteView entry);
     bool fail(const std::string& path, uint64_t offset, const std::string& why);
 
-    LogPoint at_;             // behind the last entry looked at
-    uint64_t offset_ = 0;     // where the next entry, or the next group, begins
+    LogPoint at_;                // behind the last entry looked at
+    uint64_t offset_ = 0;        // where the next entry, or the next group, begins
     uint64_t group_offset_ = 0;  // not 0: offset_ lies inside this group
 };
 

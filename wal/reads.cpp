@@ -1,4 +1,5 @@
-// Reads of the running log: chooses the stretches of files that are in force and gives them to a job (wal/reader.h).
+// Reads of the running log: chooses the stretches of files that are in force and gives them to a job
+// (wal/reader.h).
 #include <algorithm>
 
 #include "wal/log.h"
@@ -67,7 +68,8 @@ void Log::read(const ReadRequest& request, uint64_t cookie) {
     }
     // The job fills memory that was made here: chunks are counted on the loop thread only.
     if (!job->stretches.empty())
-        job->into = Chunk::make(static_cast<uint32_t>(std::clamp(bytes, kBlockBytes, std::max(request.bytes_max, kBlockBytes))));
+        job->into = Chunk::make(
+            static_cast<uint32_t>(std::clamp(bytes, kBlockBytes, std::max(request.bytes_max, kBlockBytes))));
     io::Token ticket = token(Op::read);
     reads_.emplace(static_cast<uint64_t>(ticket), ReadUnderWay{request, cookie});
     world_.worker.submit(io::Lane::read, std::move(job), ticket);

@@ -71,14 +71,14 @@ private:
     Recovered& into_;
     Found found_;
     std::vector<FileFound> all_;
-    std::vector<FileFound*> log_;      // the segments, in order
+    std::vector<FileFound*> log_;  // the segments, in order
     std::vector<std::string> remove_;
     std::vector<SegmentIndex> indexes_;  // of log_
     bool hard_is_torn_ = false;
 };
 
-/// What is in the page cache may be what the disk never got (after a failed sync pages count as clean): everything is
-/// synced and dropped before anything is believed.
+/// What is in the page cache may be what the disk never got (after a failed sync pages count as clean):
+/// everything is synced and dropped before anything is believed.
 Result<void> Recovery::settle(const std::string& path) {
     OpenFile file(files_, path, io::OpenMode::read_write);
     if (!file) return io_error(path, "open", file.error());
@@ -105,7 +105,8 @@ Result<void> Recovery::look() {
     std::sort(all_.begin(), all_.end(), [](const FileFound& a, const FileFound& b) { return a.id < b.id; });
     found_.next_segment_id = all_.back().id + 1;
     for (const FileFound& file : all_) TRY_VOID(settle(file.path));
-    if (failed = files_.sync_dir(options_.dir).error; failed != 0) return io_error(options_.dir, "sync", failed);
+    if (failed = files_.sync_dir(options_.dir).error; failed != 0)
+        return io_error(options_.dir, "sync", failed);
     for (FileFound& file : all_) TRY_VOID(look_at(file));
     return {};
 }
@@ -117,10 +118,12 @@ Result<void> Recovery::look_at(FileFound& file) {
     file.bytes = window.file_bytes();
     file.header_form = form_of_header(window.at(0, kBlockBytes), file.id, file.header);
     if (file.header_form == Form::good) {
-        file.seal_form = form_of_seal(window.at(kSealAt, kBlockBytes), {file.id, file.header.salt}, file.seal);
+        file.seal_form =
+            form_of_seal(window.at(kSealAt, kBlockBytes), {file.id, file.header.salt}, file.seal);
         if (file.bytes < file.header.file_bytes)
-            return damaged_at(file.path, file.bytes,
-                              "the file is shorter than made (" + std::to_string(file.header.file_bytes) + " bytes)");
+            return damaged_at(
+                file.path, file.bytes,
+                "the file is shorter than made (" + std::to_string(file.header.file_bytes) + " bytes)");
     } else {
         FileWindow rest(files_, opened.id(), kReadAheadBytes);
         for (uint64_t at = kBlockBytes; at < file.bytes && file.behind != Behind::groups; at += kBlockBytes) {
@@ -141,7 +144,8 @@ SealState Recovery::seal_before(const FileFound* next) const {
     const FileFound& last = *log_.back();
     if (last.seal_form == Form::zero) return SealState::zero;
     if (last.seal_form != Form::good) return SealState::torn;
-    return next != nullptr && last.seal.next_segment_id == next->id ? SealState::names_next : SealState::names_other;
+    return next != nullptr && last.seal.next_segment_id == next->id ? SealState::names_next
+                                                                    : SealState::names_other;
 }
 
 NextState Recovery::state_of(const FileFound& file) const {
@@ -192,13 +196,16 @@ Result<void> Recovery::apply(FileOutcome outcome, FileFound* file) {
         case FileOutcome::damaged:
             if (file == nullptr)
                 return damaged_at(path, kSealAt, "the segment is sealed and its successor is missing");
-            return damaged_at(path, 0, log_.empty() ? "the first segment's header is damaged"
-                                                    : "the segment isn't a successor of " + log_.back()->path);
+            return damaged_at(path, 0,
+                              log_.empty() ? "the first segment's header is damaged"
+                                           : "the segment isn't a successor of " + log_.back()->path);
         case FileOutcome::foreign:
-            return error(Errc::conflict, path + " belongs to another cluster or another member's data directory",
+            return error(Errc::conflict,
+                         path + " belongs to another cluster or another member's data directory",
                          "put the right directory back");
         case FileOutcome::too_new:
-            return error(Errc::too_new, path + " was written by a newer version", "start that version of raftd");
+            return error(Errc::too_new, path + " was written by a newer version",
+                         "start that version of raftd");
     }
     return {};
 }
@@ -249,7 +256,8 @@ Result<void> Recovery::read_segment(size_t i) {
     }
     into_.report.bytes_read += window.bytes_read();
     segment.logical_end = segment.end;
-    bool reaches = next == nullptr || next->header.base.index < segment.end.index || next->header.base == segment.end;
+    bool reaches =
+        next == nullptr || next->header.base.index < segment.end.index || next->header.base == segment.end;
     if (!reaches) return damaged_at(next->path, 0, "the segment begins behind the end of the one before it");
     cut_segments(found_.segments, segment.base);
     found_.segments.push_back(segment);
@@ -261,10 +269,12 @@ Result<void> Recovery::check_base() const {
     const Segment& first = found_.segments.front();
     const std::string& path = log_.front()->path;
     if (first.base.index > options_.base.index)
-        return damaged_at(path, 0, "the log begins behind entry " + std::to_string(raw(first.base.index)) +
-                                       ", but what lies before ends at " + std::to_string(raw(options_.base.index)));
+        return damaged_at(path, 0,
+                          "the log begins behind entry " + std::to_string(raw(first.base.index)) +
+                              ", but what lies before ends at " + std::to_string(raw(options_.base.index)));
     if (first.base.index == options_.base.index && first.base != options_.base)
-        return error(Errc::conflict, path + ": the log doesn't begin with this directory's genesis or snapshot",
+        return error(Errc::conflict,
+                     path + ": the log doesn't begin with this directory's genesis or snapshot",
                      "put the right directory back");
     return {};
 }
@@ -306,7 +316,8 @@ Result<void> Recovery::finish_rolls() {
         FooterPlace place{segment.end_offset, footer.size(), checksum(footer, segment.key.salt)};
         io::FileResult done = files_.write(file.id(), place.offset, footer);
         if (done.error != 0 || done.bytes != footer.size()) place = {};  // no room: the file will be scanned
-        if (done = files_.sync(file.id()); done.error != 0) return io_error(log_[i]->path, "sync", done.error);
+        if (done = files_.sync(file.id()); done.error != 0)
+            return io_error(log_[i]->path, "sync", done.error);
         std::vector<std::byte> block(kBlockBytes);
         Seal seal = make_seal(segment, place, log_[i + 1]->id, log_[i + 1]->header.base.index + 1);
         std::memcpy(block.data(), &seal, sizeof seal);
@@ -329,7 +340,8 @@ Result<void> Recovery::remove_files() {
     if (remove_.empty()) return {};
     for (const std::string& path : remove_)
         if (int failed = files_.remove(path).error; failed != 0) return io_error(path, "remove", failed);
-    if (int failed = files_.sync_dir(options_.dir).error; failed != 0) return io_error(options_.dir, "sync", failed);
+    if (int failed = files_.sync_dir(options_.dir).error; failed != 0)
+        return io_error(options_.dir, "sync", failed);
     return {};
 }
 
@@ -348,8 +360,8 @@ Result<void> Recovery::zero_from(io::FileId file, uint64_t offset) {
     return {};
 }
 
-/// The active segment goes on behind its last good group: what a torn write left there is zeroed, and a hard state that
-/// only the torn group had is written again.
+/// The active segment goes on behind its last good group: what a torn write left there is zeroed, and a hard
+/// state that only the torn group had is written again.
 Result<void> Recovery::clean_end() {
     Segment& active = found_.segments.back();
     const std::string& path = log_.back()->path;

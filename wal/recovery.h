@@ -1,6 +1,6 @@
 // What a start makes of the files it finds: two decision tables, one over files, one over groups, each proved
-// exhaustive and unambiguous by a test, and the code that gathers their conditions and carries out their outcomes.
-// Blocking, before the loop starts. The reasons, crash by crash: docs/durability.md.
+// exhaustive and unambiguous by a test, and the code that gathers their conditions and carries out their
+// outcomes. Blocking, before the loop starts. The reasons, crash by crash: docs/durability.md.
 #pragma once
 
 #include <span>
@@ -10,7 +10,8 @@
 
 namespace raftd::wal {
 
-// ---- which files are the log -------------------------------------------------------------------------------
+// ---- which files are the log
+// -------------------------------------------------------------------------------
 
 /// The seal of the newest segment accepted so far.
 enum class SealState : uint8_t {
@@ -23,7 +24,7 @@ enum class SealState : uint8_t {
 inline constexpr int kSealStates = 5;
 /// The header of the next file, in the order of names.
 enum class NextState : uint8_t {
-    absent,    // there is no further file
+    absent,  // there is no further file
     zero,
     bad,       // neither zero nor good
     fits,      // good, and says that it follows the segment before
@@ -32,8 +33,9 @@ enum class NextState : uint8_t {
     too_new,
 };
 inline constexpr int kNextStates = 7;
-/// What lies behind the next file's header block. A crash while a file is filled may leave blocks of removed files in
-/// it, so non-zero bytes alone prove nothing; a block that bears this segment's number and its own place does.
+/// What lies behind the next file's header block. A crash while a file is filled may leave blocks of removed
+/// files in it, so non-zero bytes alone prove nothing; a block that bears this segment's number and its own
+/// place does.
 enum class Behind : uint8_t { zeros, stale, groups };
 inline constexpr int kBehinds = 3;
 
@@ -49,7 +51,8 @@ enum class FileOutcome : uint8_t {
 };
 FileOutcome decide_file(SealState seal, NextState next, Behind behind);
 
-// ---- where a segment's groups end --------------------------------------------------------------------------
+// ---- where a segment's groups end
+// --------------------------------------------------------------------------
 
 enum class Later : uint8_t {
     none,     // no good group at any later block
@@ -64,8 +67,8 @@ inline constexpr int kKnownEnds = 3;
 enum class GroupOutcome : uint8_t {
     take,
     end,
-    torn,     // the write was under way at a crash: cut it off
-    skip,     // damaged, but the next group shows that no entry and no vote was lost
+    torn,  // the write was under way at a crash: cut it off
+    skip,  // damaged, but the next group shows that no entry and no vote was lost
     damaged,
 };
 GroupOutcome decide_group(Place place, Later later, KnownEnd known_end);
@@ -74,7 +77,8 @@ GroupOutcome decide_group(Place place, Later later, KnownEnd known_end);
 int file_rules_matching(SealState seal, NextState next, Behind behind);
 int group_rules_matching(Place place, Later later, KnownEnd known_end);
 
-// ---- the start ---------------------------------------------------------------------------------------------
+// ---- the start
+// ---------------------------------------------------------------------------------------------
 
 /// All that the log needs to go on.
 struct Found {

@@ -1,3 +1,4 @@
+// The rules of the two tables of recovery.h, one line each, and how they are looked up. Pure.
 #include <initializer_list>
 
 #include "base/check.h"
@@ -33,14 +34,15 @@ using S = SealState;
 using N = NextState;
 using F = FileOutcome;
 
-/// A roll is: header of the new file, synced; seal of the old, synced; groups. So a successor whose header is not good
-/// is a torn creation only while the seal is zero and no group lies behind the header.
+/// A roll is: header of the new file, synced; seal of the old, synced; groups. So a successor whose header is
+/// not good is a torn creation only while the seal is zero and no group lies behind the header.
 constexpr FileRule kFileRules[] = {
     {any<S>(), any_of({N::too_new}), any<Behind>(), F::too_new},
     {any<S>(), any_of({N::foreign}), any<Behind>(), F::foreign},
 
     {any_of({S::no_segment}), any_of({N::absent, N::zero, N::bad}), any<Behind>(), F::damaged},
-    {any_of({S::no_segment}), any_of({N::fits, N::stranger}), any<Behind>(), F::accept},  // older ones were dropped
+    {any_of({S::no_segment}), any_of({N::fits, N::stranger}), any<Behind>(),
+     F::accept},  // older ones were dropped
 
     {any_of({S::zero}), any_of({N::absent}), any<Behind>(), F::go_on},
     {any_of({S::zero, S::torn}), any_of({N::fits}), any<Behind>(), F::finish_roll},

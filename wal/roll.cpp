@@ -77,7 +77,8 @@ void Log::finish_roll() {
     old.footer = roll_->footer;
     active_quick_ = now - active_since_ < kSegmentQuick && old.end_offset > old.file_bytes / 2;
     marks_.keep(old.key.id, std::make_shared<Marks>(std::move(active_index_.marks)));
-    LogLine(world_.log, LogLevel::debug, "wal_rolled")("segment", roll_->next.key.id)("base", roll_->next.base.index);
+    LogLine(world_.log, LogLevel::debug, "wal_rolled")("segment", roll_->next.key.id)("base",
+                                                                                      roll_->next.base.index);
     world_.disk.close(active_file_);
     segments_.push_back(roll_->next);
     if (cut_) cut_segments(segments_, *cut_);
@@ -100,8 +101,8 @@ void Log::finish_roll() {
     advance();
 }
 
-/// Makes the next segment ahead, in the background. Below the reserve none is made: the one that is there is the
-/// reserve, and without it a roll waits for room (H19).
+/// Makes the next segment ahead, in the background. Below the reserve none is made: the one that is there is
+/// the reserve, and without it a roll waits for room (H19).
 void Log::want_spare() {
     if (spare_.state != Spare::State::none || spare_retry_at_ != kNever) return;
     if (world_.disk.free_bytes() < options_.disk_free_reserve) {
@@ -115,12 +116,14 @@ void Log::want_spare() {
     // The name must be durable before the old segment's seal names it; a lost name is a lost log (B65).
     const bool sync_dir = !planted(PlantedBug::skip_directory_sync);
     world_.disk.create(segment_path(options_.dir, spare_.id), spare_.bytes,
-                       active_quick_ ? io::Prefill::allocated : io::Prefill::zeros, sync_dir, token(Op::create));
+                       active_quick_ ? io::Prefill::allocated : io::Prefill::zeros, sync_dir,
+                       token(Op::create));
 }
 
 void Log::spare_done(io::Completed& done) {
     if (done.error != 0) {
-        LogLine(world_.log, LogLevel::warn, "wal_segment_refused")("errno", done.error)("bytes", spare_.bytes);
+        LogLine(world_.log, LogLevel::warn, "wal_segment_refused")("errno", done.error)("bytes",
+                                                                                        spare_.bytes);
         spare_ = {};
         spare_retry_at_ = world_.clock.now() + kSpareRetryAfter;
         if (roll_) no_room_ = true;

@@ -70,7 +70,8 @@ GroupSeen read_group(FileWindow& window, SegmentKey key, const ScanPoint& at, Se
     for (uint32_t i = 0; i < header.entry_count; ++i) {
         EntryHeader entry;
         seen.fault_offset = offset;
-        seen.fault = read_entry(window, offset, at.offset + header.group_bytes, seen.after, Bodies::check, entry);
+        seen.fault =
+            read_entry(window, offset, at.offset + header.group_bytes, seen.after, Bodies::check, entry);
         if (seen.fault != EntryFault::none) return seen;
         if (index != nullptr)
             index->note(seen.after, Term{entry.term}, entry.kind == EntryKind::membership, offset, at.offset);
@@ -85,7 +86,8 @@ GroupSeen read_group(FileWindow& window, SegmentKey key, const ScanPoint& at, Se
     return seen;
 }
 
-std::optional<GroupHeader> find_later_group(FileWindow& window, SegmentKey key, uint64_t after, uint64_t end) {
+std::optional<GroupHeader> find_later_group(FileWindow& window, SegmentKey key, uint64_t after,
+                                            uint64_t end) {
     end = std::min(end, window.file_bytes());
     for (uint64_t offset = after + kBlockBytes; offset < end; offset += kBlockBytes) {
         GroupHeader header;

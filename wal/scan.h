@@ -1,5 +1,5 @@
-// Reading the groups of one segment file, with every check: the one piece of code behind recovery, the reader and the
-// dump. Blocking; at start-up or in a job.
+// Reading the groups of one segment file, with every check: the one piece of code behind recovery, the reader
+// and the dump. Blocking; at start-up or in a job.
 #pragma once
 
 #include <string>
@@ -50,8 +50,8 @@ private:
 
 enum class Bodies : uint8_t { check, skip };
 
-/// The entry at `offset` of a group that ends at `group_end`, checked against `before`. `header` is filled unless
-/// truncated; `entry` (optional) gets header and body, valid until the window's next use.
+/// The entry at `offset` of a group that ends at `group_end`, checked against `before`. `header` is filled
+/// unless truncated; `entry` (optional) gets header and body, valid until the window's next use.
 EntryFault read_entry(FileWindow& window, uint64_t offset, uint64_t group_end, const LogPoint& before,
                       Bodies bodies, EntryHeader& header, ByteView* entry = nullptr);
 
@@ -79,7 +79,8 @@ struct GroupSeen {
     EntryFault fault = EntryFault::none;  // of the first bad entry
     uint64_t fault_offset = 0;
 };
-/// Checks the group at `at`. Its entries are noted in `index`, if there is one; so are those before the first bad one.
+/// Checks the group at `at`. Its entries are noted in `index`, if there is one; so are those before the first
+/// bad one.
 GroupSeen read_group(FileWindow& window, SegmentKey key, const ScanPoint& at, SegmentIndex* index);
 
 /// The first good group header at a later block than `after` and before `end`; nothing: no witness.

@@ -1,6 +1,6 @@
-// What the log keeps in memory of each segment, and the index of one segment: marks, term runs and the places of
-// membership entries. A sealed segment carries its index as a footer, so that a restart need not read its groups.
-// Plain values; any thread. Read next: wal/scan.h.
+// What the log keeps in memory of each segment, and the index of one segment: marks, term runs and the places
+// of membership entries. A sealed segment carries its index as a footer, so that a restart need not read its
+// groups. Plain values; any thread. Read next: wal/scan.h.
 #pragma once
 
 #include <vector>
@@ -37,19 +37,19 @@ std::optional<Footer> decode_footer(ByteView bytes, SegmentKey key, const Footer
 struct Segment {
     SegmentKey key;
     uint64_t file_bytes = 0;
-    LogPoint base;           // the log before its first entry
-    LogPoint end;            // behind its last entry
-    LogPoint logical_end;    // behind the last one that no later segment has cut off (H28)
+    LogPoint base;                        // the log before its first entry
+    LogPoint end;                         // behind its last entry
+    LogPoint logical_end;                 // behind the last one that no later segment has cut off (H28)
     uint64_t end_offset = kFirstGroupAt;  // behind its last group
     uint64_t last_group = 0;
-    FooterPlace footer;      // of a sealed one
+    FooterPlace footer;  // of a sealed one
     bool sealed = false;
 
     bool holds(Index index) const { return index > base.index && index <= logical_end.index; }
 };
 
-/// The last mark from which a scan finds entry `index` (`lsn`, time): that is, all before it is too early. Nothing: scan
-/// from the segment's first group.
+/// The last mark from which a scan finds entry `index` (`lsn`, time): that is, all before it is too early.
+/// Nothing: scan from the segment's first group.
 const Mark* mark_for_index(const std::vector<Mark>& marks, Index index);
 const Mark* mark_for_lsn(const std::vector<Mark>& marks, Lsn lsn);
 const Mark* mark_for_time(const std::vector<Mark>& marks, uint64_t time_ms);

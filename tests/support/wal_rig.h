@@ -1,5 +1,5 @@
-// A write-ahead log over a simulated disk, with a model beside it that knows every log there ever was: what was asked
-// for, what was acknowledged, and so what a recovery may find.
+// A write-ahead log over a simulated disk, with a model beside it that knows every log there ever was: what
+// was asked for, what was acknowledged, and so what a recovery may find.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -26,7 +26,7 @@ struct Asked {
 };
 
 struct Model {
-    std::vector<Asked> asked;                            // since the last recovery; the first is what it found
+    std::vector<Asked> asked;  // since the last recovery; the first is what it found
     std::map<uint64_t, std::vector<std::byte>> entries;  // every entry ever made, by its chain
     WriteId acked{};
     const std::vector<LogPoint>& log() const { return asked.back().log; }
@@ -60,7 +60,8 @@ public:
         if (!refused.what.empty()) return refused.what;
         return world && world->ended() ? world->ended()->why : "";
     }
-    /// A new process. Compares what it finds with the model, byte by byte. False: the process ended or refused.
+    /// A new process. Compares what it finds with the model, byte by byte. False: the process ended or
+    /// refused.
     bool start() {
         EXPECT_EQ(wal, nullptr);
         world = std::make_unique<sim::SimWorld>(storage, random_.next());
@@ -104,8 +105,10 @@ public:
             if (asked.id < acked->id) continue;
             if (asked.id > acked->id) kept = std::min(kept, raw(asked.keep));
             hard_known |= asked.hard == found.hard;
-            bool same = last <= asked.log.size() && (last == 0 ? LogPoint{} : asked.log[last - 1]) == found.last;
-            if (same && !log_known) found_log.assign(asked.log.begin(), asked.log.begin() + static_cast<long>(last));
+            bool same =
+                last <= asked.log.size() && (last == 0 ? LogPoint{} : asked.log[last - 1]) == found.last;
+            if (same && !log_known)
+                found_log.assign(asked.log.begin(), asked.log.begin() + static_cast<long>(last));
             log_known |= same;
         }
         EXPECT_TRUE(hard_known) << "term " << raw(found.hard.term) << " vote " << raw(found.hard.vote);
