@@ -42,7 +42,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     # Array and string bounds: GCC 12 raises false alarms inside its own headers at -O2.
     raftd_compile(-Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -fpch-preprocess)
 else()
-    raftd_compile(-Wthread-safety -Wno-unused-private-field)
+    raftd_compile(-Wthread-safety -Wno-unused-private-field -Wno-shadow)  # of shadowing GCC is the judge
 endif()
 if(RAFTD_WERROR)
     raftd_compile(-Werror)

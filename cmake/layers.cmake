@@ -34,16 +34,20 @@ raftd_layer(raftd_daemon daemon EXCLUDE main.cpp
             LINK raft raftd_wal raftd_snapshot raftd_proto raftd_conf raftd_io)
 raftd_layer(raftd_client client EXCLUDE asio_runner.cpp LINK raftd_proto raftd_io)
 raftd_layer(raftd_asio io/asio LINK raftd_io raftd_proto Boost::headers Threads::Threads)
-get_target_property(asio_kind raftd_asio TYPE)
-if(asio_kind STREQUAL STATIC_LIBRARY)
-    target_compile_definitions(raftd_asio PRIVATE BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
-    if(NOT RAFTD_SANITIZE)  # heavy files are then compiled with other options than the header would be
-        target_precompile_headers(raftd_asio PRIVATE
-            <boost/asio/io_context.hpp> <boost/asio/ip/tcp.hpp> <boost/asio/posix/stream_descriptor.hpp>
-            <boost/asio/signal_set.hpp> <boost/asio/steady_timer.hpp>)
-        # The one that compiles Asio sees more of it than the declarations.
-        set_source_files_properties(io/asio/asio_impl.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
-    endif()
+target_compile_definitions(raftd_asio PRIVATE BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
+if(NOT RAFTD_SANITIZE)  # heavy files are then compiled with other options than the header would be
+    target_precompile_headers(raftd_asio PRIVATE
+        <boost/asio/io_context.hpp> <boost/asio/ip/tcp.hpp> <boost/asio/posix/stream_descriptor.hpp>
+        <boost/asio/signal_set.hpp> <boost/asio/steady_timer.hpp>)
+    # The one that compiles Asio sees more of it than the declarations.
+    set_source_files_properties(io/asio/asio_impl.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+endif()
+# The client library over the real network.
+if(EXISTS ${CMAKE_SOURCE_DIR}/io/asio/loop.h)
+    add_library(raftd_client_asio STATIC ${CMAKE_SOURCE_DIR}/client/asio_runner.cpp)
+    target_link_libraries(raftd_client_asio PUBLIC raftd_client raftd_asio)
+else()
+    add_library(raftd_client_asio ALIAS raftd_client)
 endif()
 raftd_layer(raftd_sim sim EXCLUDE main.cpp planted_main.cpp LINK raftd_daemon raftd_client)
 
@@ -58,7 +62,7 @@ function(raftd_program name)
     target_link_libraries(${name} PRIVATE ${ARG_LINK})
 endfunction()
 raftd_layer(raftd_cli cli EXCLUDE main.cpp
-            LINK raftd_client raftd_conf raftd_snapshot raftd_wal raftd_asio raftd_proto)
+            LINK raftd_client_asio raftd_conf raftd_snapshot raftd_wal raftd_asio raftd_proto)
 raftd_program(raftctl SOURCES cli/main.cpp LINK raftd_cli CLI11::CLI11)
 raftd_program(raftd SOURCES daemon/main.cpp LINK raftd_daemon raftd_asio)
 raftd_program(raftsim SOURCES sim/main.cpp LINK raftd_sim)

@@ -21,6 +21,7 @@ struct View {
         Index match, next;
         uint64_t in_flight_bytes;
         Instant heard_at;  // last answer of the present term
+        bool regressed;    // reported less than it had acknowledged in this reign: its disk lost data (H2)
     };
     Role role;
     Term term;
@@ -71,8 +72,14 @@ public:
     bool accepting() const;
     View view() const;
 
+    /// All invariants after every step, at linear cost (raft/invariants.h). On by itself with RAFTD_DCHECK.
+    void check_invariants(bool on);
+
+    struct State;  // raft/state.h: for raft/ itself, its tests and the black box
+    explicit Core(std::unique_ptr<State> state);
+    const State& state() const { return *state_; }
+
 private:
-    struct State;
     std::unique_ptr<State> state_;
 };
 

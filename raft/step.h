@@ -108,13 +108,18 @@ struct Transfer {
 struct Read {
     ReadId id;
 };
+/// Whether somebody here waits for the commit index to move (a tail at the end): then the leader is asked to
+/// say so at once instead of with its next message.
+struct Readers {
+    bool waiting;
+};
 }  // namespace ev
 
 struct Event {
     Instant now;
     std::variant<ev::Tick, ev::Propose, ev::ProposeMembership, ev::Message, ev::Durable, ev::Fetched,
                  ev::SnapshotEnded, ev::Heard, ev::Installed, ev::Compacted, ev::Link, ev::Peer, ev::Health,
-                 ev::Transfer, ev::Read>
+                 ev::Transfer, ev::Read, ev::Readers>
         what;
 };
 
@@ -176,10 +181,12 @@ struct Output {
     std::optional<ConfigAt> membership;           // in force has changed: appended, rolled back, installed
     std::optional<RoleChange> role;
     std::optional<TransferEnd> transfer;
+    std::optional<Index> diverged;  // the leader contradicts this entry, which is committed here; nothing was
+                                    // changed: stop (exit 22, H6)
 
     void clear() {
         reset.reset(), write.reset(), want.reset(), install.reset(), lost_after.reset();
-        membership.reset(), role.reset(), transfer.reset();
+        membership.reset(), role.reset(), transfer.reset(), diverged.reset();
         send.clear(), fetch.clear(), reads.clear(), reads_failed.clear();
     }
 };

@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cmath>
 
+#include "sim/network.h"
+
 namespace raftd::sim {
 
 void SimLog::write(LogLevel level, std::string_view line) {
@@ -77,38 +79,11 @@ private:
     std::array<std::deque<Submitted>, 4> lanes_;
 };
 
-namespace {
-
-/// For a machine without network: nobody answers.
-class Unplugged : public Wire {
-public:
-    explicit Unplugged(Machine& machine) : machine_(machine) {}
-    io::ConnId connect(io::ConnClass, std::string_view) override {
-        machine_.kernel().schedule_in(milliseconds(1), machine_.actor(), kWireKinds, ++last_);
-        return io::ConnId{last_};
-    }
-    int listen(io::ConnClass, std::string_view) override { return 0; }
-    void send(io::ConnId, std::span<const Slice>) override {}
-    uint64_t queued_bytes(io::ConnId) override { return 0; }
-    void pause_reading(io::ConnId, bool) override {}
-    void close(io::ConnId) override {}
-    void flush() override {}
-    void fire(uint32_t, uint64_t conn) override {
-        machine_.post({machine_.local_now(), io::Closed{io::ConnId{conn}, io::CloseReason::refused}},
-                      Inbox::kPeers);
-    }
-
-private:
-    Machine& machine_;
-    uint64_t last_ = 0;
-};
-
-}  // namespace
-
-Machine::Machine(Kernel& kernel, SimStorage& storage, DiskModel& disk, ClockModel& clock, Fabric* fabric,
-                 uint64_t seed)
+Machine::Machine(Kernel& kernel, SimStorage& storage, DiskModel& disk, ClockModel& clock, Fabric& fabric,
+                 uint32_t host, uint64_t seed)
     : kernel_(kernel),
       actor_(kernel.add(this)),
+      host_(host),
       storage_(storage),
       disk_model_(disk),
       clock_model_(clock),
@@ -117,7 +92,7 @@ Machine::Machine(Kernel& kernel, SimStorage& storage, DiskModel& disk, ClockMode
       disk_(kernel, actor_, storage, disk, *this, random_.next()),
       clock_(std::make_unique<Clock>(*this)),
       workers_(std::make_unique<Workers>(*this)),
-      wire_(fabric == nullptr ? std::make_unique<Unplugged>(*this) : fabric->attach(*this)),
+      wire_(fabric.attach(*this)),
       world_{*clock_, disk_, *wire_, *workers_, files_, log_, random_.next()} {
     install_hooks();
 }
@@ -162,19 +137,32 @@ void Machine::fire(uint32_t kind, uint64_t data) {
             case job_done: workers_->fire(data); break;
             case SimDisk::lane_done:
             case SimDisk::beside_done: disk_.fire(kind, data); break;
-            default: wire_->fire(kind, data);
         }
-        if (inbox_.empty() || paused_ || turn_scheduled_) return;
-        if (kind != turn && random_.chance(turns.gather)) {
-            turn_scheduled_ = true;
-            auto wait = static_cast<int64_t>(random_.below(static_cast<uint64_t>(turns.gather_max.ns) + 1));
-            kernel_.schedule_in(Duration{wait}, actor_, turn, 0);
-            return;
-        }
-        run_turn();
+        take_turn(kind != turn);
     } catch (const ProcessEnded& why) {
         end(why);
     }
+}
+
+void Machine::settle() {
+    if (ended_) return;
+    try {
+        take_turn(true);
+    } catch (const ProcessEnded& why) {
+        end(why);
+    }
+}
+
+/// Gives a turn now, or a little later, when more may have come.
+void Machine::take_turn(bool may_wait) {
+    if (inbox_.empty() || paused_ || turn_scheduled_) return;
+    if (may_wait && random_.chance(turns.gather)) {
+        turn_scheduled_ = true;
+        auto wait = static_cast<int64_t>(random_.below(static_cast<uint64_t>(turns.gather_max.ns) + 1));
+        kernel_.schedule_in(Duration{wait}, actor_, turn, 0);
+        return;
+    }
+    run_turn();
 }
 
 /// Takes what this turn may have out of the inbox, in its order.
@@ -218,7 +206,9 @@ void Machine::run_turn() {
 void Machine::pause(bool paused) {
     if (paused_ == paused) return;
     paused_ = paused;
-    if (!paused && !turn_scheduled_) {
+    if (paused) return;
+    wire_->resumed();
+    if (!turn_scheduled_) {
         turn_scheduled_ = true;
         kernel_.schedule(kernel_.now(), actor_, turn, 0);
     }
@@ -233,7 +223,9 @@ struct SimWorld::Adapter : io::Handler {
 };
 
 SimWorld::SimWorld(SimStorage& storage, uint64_t seed)
-    : kernel_(seed), machine_(kernel_, storage, disk_model_, clock_model_, nullptr, kernel_.random.next()) {}
+    : kernel_(seed),
+      fabric_(std::make_unique<SimNetwork>(kernel_, kernel_.random.next())),
+      machine_(kernel_, storage, disk_model_, clock_model_, *fabric_, 0, kernel_.random.next()) {}
 
 SimWorld::~SimWorld() = default;
 

@@ -39,10 +39,9 @@ public:
 /// A process's network end, as the machine needs it.
 class Wire : public io::Network {
 public:
-    virtual void flush() = 0;                             // what was sent in this turn leaves
-    virtual void fire(uint32_t kind, uint64_t data) = 0;  // kinds from kWireKinds on
+    virtual void flush() = 0;    // what was sent in this turn leaves
+    virtual void resumed() = 0;  // the process takes events again after a pause
 };
-inline constexpr uint32_t kWireKinds = 32;
 
 class Machine;
 /// What processes are connected by.
@@ -54,9 +53,9 @@ public:
 
 class Machine : public Actor, public Inbox {
 public:
-    /// `seed` drives all draws of this life. No fabric: no address answers.
-    Machine(Kernel& kernel, SimStorage& storage, DiskModel& disk, ClockModel& clock, Fabric* fabric,
-            uint64_t seed);
+    /// `host`: its place in the network. `seed` drives all draws of this life.
+    Machine(Kernel& kernel, SimStorage& storage, DiskModel& disk, ClockModel& clock, Fabric& fabric,
+            uint32_t host, uint64_t seed);
     ~Machine() override;
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
@@ -68,6 +67,7 @@ public:
     Wire& wire() { return *wire_; }
     Kernel& kernel() { return kernel_; }
     uint32_t actor() const { return actor_; }
+    uint32_t host() const { return host_; }
     Instant local_now() const;
     TurnModel turns;
 
@@ -77,6 +77,8 @@ public:
     bool run(const std::function<void()>& part);
     void post(io::Event&& event, uint8_t priority) override;
     void fire(uint32_t kind, uint64_t data) override;
+    /// Something was posted from outside: gives a turn now or soon.
+    void settle();
 
     /// Stops being given turns, as by SIGSTOP; events wait.
     void pause(bool paused);
@@ -98,11 +100,12 @@ private:
         io::Event event;
     };
 
+    void take_turn(bool may_wait);
     void run_turn();
     void hand_over();
 
     Kernel& kernel_;
-    uint32_t actor_;
+    uint32_t actor_, host_;
     SimStorage& storage_;
     DiskModel& disk_model_;
     ClockModel& clock_model_;
@@ -120,7 +123,7 @@ private:
     std::optional<ProcessEnded> ended_;
 };
 
-/// A world of one process, for tests of what runs on a node: no network, its own kernel.
+/// A world of one process, for tests of what runs on a node: nobody else is in its network.
 class SimWorld {
 public:
     explicit SimWorld(SimStorage& storage, uint64_t seed = 1);
@@ -146,6 +149,7 @@ private:
     Kernel kernel_;
     DiskModel disk_model_;
     ClockModel clock_model_;
+    std::unique_ptr<Fabric> fabric_;
     Machine machine_;
     std::unique_ptr<Adapter> adapter_;
 };

@@ -12,10 +12,7 @@ constexpr size_t kSpareRequests = 64;
 constexpr int64_t kFreeBytesStaleNs = 1'500'000'000;
 }  // namespace
 
-RealDisk::RealDisk(std::string data_dir)
-    : data_dir_(std::move(data_dir)),
-      pool_(std::make_unique<PoolThread>(done_, table_, files_, stats_, data_dir_)),
-      disk_(std::make_unique<DiskThread>(done_, stats_)) {
+RealDisk::RealDisk(std::string data_dir) : data_dir_(std::move(data_dir)) {
     uint64_t bytes = 0;
     if (!data_dir_.empty() && posix::free_bytes_at(data_dir_, bytes)) stats_.free_bytes = bytes;
 }
@@ -25,6 +22,16 @@ RealDisk::~RealDisk() {
     disk_.reset();
     pool_.reset();
     done_.take(taken_);
+}
+
+DiskThread& RealDisk::disk() {
+    if (!disk_) disk_ = std::make_unique<DiskThread>(done_, stats_);
+    return *disk_;
+}
+
+PoolThread& RealDisk::pool() {
+    if (!pool_) pool_ = std::make_unique<PoolThread>(done_, table_, files_, stats_, data_dir_);
+    return *pool_;
 }
 
 RequestPtr RealDisk::make(Request::Kind kind, Token token) {
@@ -55,7 +62,7 @@ void RealDisk::write(FileId file, uint64_t offset, std::span<const Slice> parts,
     request->offset = offset;
     request->parts.assign(parts.begin(), parts.end());
     request->sync = sync;
-    disk_->put(std::move(request));
+    disk().put(std::move(request));
 }
 
 void RealDisk::create(std::string_view path, uint64_t bytes, Prefill prefill, bool sync_dir, Token token) {
@@ -64,20 +71,20 @@ void RealDisk::create(std::string_view path, uint64_t bytes, Prefill prefill, bo
     request->bytes = bytes;
     request->prefill = prefill;
     request->sync = sync_dir;
-    pool_->put(std::move(request));
+    pool().put(std::move(request));
 }
 
 void RealDisk::rename(std::string_view from, std::string_view to, Token token) {
     RequestPtr request = make(Request::Kind::rename, token);
     request->path = from;
     request->path_to = to;
-    disk_->put(std::move(request));
+    disk().put(std::move(request));
 }
 
 void RealDisk::remove(std::string_view path, Token token) {
     RequestPtr request = make(Request::Kind::remove, token);
     request->path = path;
-    pool_->put(std::move(request));
+    pool().put(std::move(request));
 }
 
 void RealDisk::read(FileId file, uint64_t offset, Slice into, Token token) {
@@ -85,13 +92,13 @@ void RealDisk::read(FileId file, uint64_t offset, Slice into, Token token) {
     request->file = table_.find(file);
     request->offset = offset;
     request->parts.push_back(std::move(into));
-    pool_->put(std::move(request));
+    pool().put(std::move(request));
 }
 
 void RealDisk::close(FileId file) {
     RequestPtr request = make(Request::Kind::close, Token{});
     request->file = table_.remove(file);
-    pool_->put(std::move(request));
+    pool().put(std::move(request));
 }
 
 uint64_t RealDisk::free_bytes() {
@@ -100,7 +107,7 @@ uint64_t RealDisk::free_bytes() {
                       .count();
     if (!asked_free_bytes_ && !data_dir_.empty() && now - stats_.free_bytes_at_ns > kFreeBytesStaleNs) {
         asked_free_bytes_ = true;
-        pool_->put(make(Request::Kind::free_bytes, Token{}));
+        pool().put(make(Request::Kind::free_bytes, Token{}));
     }
     return stats_.free_bytes;
 }
@@ -109,7 +116,7 @@ void RealDisk::submit(Lane lane, std::unique_ptr<Job> job, Token token) {
     RequestPtr request = make(Request::Kind::job, token);
     request->lane = lane;
     request->job = std::move(job);
-    pool_->put(std::move(request));
+    pool().put(std::move(request));
 }
 
 void RealDisk::take(std::deque<Completed>& into) {

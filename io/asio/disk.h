@@ -31,6 +31,8 @@ public:
     uint64_t wakeups() { return done_.wakeups(); }
 
 private:
+    DiskThread& disk();
+    PoolThread& pool();
     RequestPtr make(Request::Kind kind, Token token);
     void recycle(RequestPtr request);
 
@@ -40,6 +42,7 @@ private:
     PosixFiles files_{table_};
     CompletionQueue done_;
     std::vector<RequestPtr> taken_, spare_;
+    // Started when first used: a client has neither.
     std::unique_ptr<PoolThread> pool_;
     std::unique_ptr<DiskThread> disk_;
     bool asked_free_bytes_ = false;

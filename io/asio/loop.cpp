@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/detail/epoll_reactor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -60,6 +61,15 @@ private:
     boost::asio::steady_timer timer_;
     Instant wanted_ = kNever, armed_ = kNever;
 };
+
+// Asio doesn't say which descriptor it waits on. Naming a private member in an explicit instantiation is
+// allowed, so this reads it; a release of Boost that renames it fails to compile here, and nowhere else.
+template <auto Member>
+struct Reveal {
+    friend int epoll_descriptor(const boost::asio::detail::epoll_reactor& reactor) { return reactor.*Member; }
+};
+int epoll_descriptor(const boost::asio::detail::epoll_reactor& reactor);
+template struct Reveal<&boost::asio::detail::epoll_reactor::epoll_fd_>;
 
 /// Waits for a descriptor that belongs to someone else, without changing its mode: it is watched through an
 /// epoll descriptor of our own.
@@ -208,6 +218,7 @@ bool Loop::turn(Handler& handler, Instant until) {
     }
     parts.network.flush();
     if (!parts.completions_wait) parts.wait_for_completions();
+    parts.clock.arm();
     return anything;
 }
 
@@ -230,6 +241,10 @@ void Loop::when_readable(int descriptor, std::function<void()> ready) {
                             [watch](boost::system::error_code error) {
                                 if (!error) watch->fired = true;
                             });
+}
+
+int Loop::wait_descriptor() const {
+    return epoll_descriptor(boost::asio::use_service<boost::asio::detail::epoll_reactor>(parts_->context));
 }
 
 std::vector<std::string> Loop::listening() const { return parts_->network.listening(); }

@@ -51,6 +51,9 @@ public:
     /// Calls `ready`, once, in a later turn in which `descriptor` can be read without waiting (always so for
     /// a regular file).
     void when_readable(int descriptor, std::function<void()> ready);
+    /// Becomes readable when turn() has something to do (its timer too), for a program that has an event loop
+    /// of its own. It is to call turn(handler, Instant{0}) until that returns false.
+    int wait_descriptor() const;
     /// Addresses that are listened on, as they can be dialled: the port that the system chose for `host:0`.
     std::vector<std::string> listening() const;
     LoopCounters counters() const;

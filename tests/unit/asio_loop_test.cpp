@@ -1,5 +1,6 @@
 // Timer, signals, worker lanes, descriptors of others; and starting and stopping a thousand times.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 
 #include <thread>
@@ -96,6 +97,38 @@ TEST(Loop, WatchesDescriptorsOfOthersWithoutChangingThem) {
     std::fclose(file);
     ::close(pipe[0]);
     ::close(pipe[1]);
+}
+
+// A program with an event loop of its own relies on it: it must tell of data and of timers, and fall silent
+// after.
+TEST(Loop, WaitDescriptorTellsWhenThereIsWork) {
+    TestWorld server, client;
+    auto readable = [](TestWorld& world, int wait_ms) {
+        pollfd asked{world.loop.wait_descriptor(), POLLIN, 0};
+        return ::poll(&asked, 1, wait_ms) == 1;
+    };
+    auto work = [](TestWorld& world) {
+        while (world.loop.turn(world, Instant{0})) {
+        }
+    };
+    server.world.network.listen(ConnClass::client, "127.0.0.1:0");
+    ConnId conn = client.world.network.connect(ConnClass::client, server.loop.listening().at(0));
+    while (server.opened.empty() || client.opened.empty()) {
+        ASSERT_TRUE(readable(server, 10000) || readable(client, 10000));
+        work(server);
+        work(client);
+    }
+    for (int i = 0; i < 3; ++i) work(server);
+    EXPECT_FALSE(readable(server, 0));
+    send_frame(client, conn, 1, "x");
+    client.loop.turn(client, Instant{0});
+    ASSERT_TRUE(readable(server, 10000));
+    work(server);
+    EXPECT_EQ(server.frames.size(), 1u);
+    server.world.clock.wake_at(server.world.clock.now() + milliseconds(20));
+    work(server);
+    ASSERT_TRUE(readable(server, 10000));
+    while (server.woken.empty()) work(server);
 }
 
 // B102: handlers that outlive what they point to show up here, under the sanitizers above all.

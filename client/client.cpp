@@ -1,0 +1,160 @@
+#include "client/client.h"
+
+#include <deque>
+#include <utility>
+
+#include "client/runner.h"
+#include "client/session.h"
+
+namespace raftd::client {
+
+struct Client::Parts {
+    Parts(std::unique_ptr<Runner> the_runner, SessionOptions options)
+        : runner(std::move(the_runner)), session(runner->network(), runner->clock(), std::move(options)) {}
+
+    Instant now() { return runner->clock().now(); }
+    /// What is queued goes out, what is there comes in. After a long pause what came meanwhile is looked at
+    /// before any time-out is.
+    void pump() {
+        if (now() > pumped + seconds(1)) runner->turn(session, Instant{});
+        pumped = now();
+        session.end_turn(pumped);
+        runner->turn(session, Instant{});
+    }
+    /// Turns until `done`, but not beyond `wait`.
+    template <class Done>
+    void pump_until(Duration wait, Done done) {
+        pump();
+        Instant until = now() + wait;
+        while (!done() && now() < until) runner->turn(session, until);
+    }
+
+    std::unique_ptr<Runner> runner;  // before the session: its network outlives it
+    Session session;
+    Instant pumped{};
+    std::deque<Appended> finished;  // taken from the session by append(), for poll()
+};
+
+Client::Client(std::unique_ptr<Runner> runner, SessionOptions options)
+    : parts_(std::make_unique<Parts>(std::move(runner), std::move(options))) {}
+Client::~Client() = default;
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+
+namespace {
+
+Batch batch_of(std::span<const std::string_view> records) {
+    std::vector<ByteView> views;
+    views.reserve(records.size());
+    for (std::string_view record : records) views.push_back(as_bytes(record));
+    return Batch::of(views);
+}
+
+Appended refusal(std::string what) {
+    Appended appended;
+    appended.why = std::make_shared<const Error>(error(Errc::bad_input, std::move(what)));
+    return appended;
+}
+
+}  // namespace
+
+Appended Client::append(std::span<const std::string_view> records) {
+    if (records.empty()) return refusal("a batch needs at least one record");
+    std::optional<Appended> mine;
+    uint64_t ticket = 0;
+    auto collect = [&] {
+        Appended one;
+        while (!mine && parts_->session.take(one)) {
+            if (one.ticket == ticket)
+                mine = std::move(one);
+            else
+                parts_->finished.push_back(std::move(one));
+        }
+        return mine.has_value();
+    };
+    // A full window empties: each batch before has an end within the time-out.
+    while ((ticket = parts_->session.submit(batch_of(records))) == 0) parts_->pump_until(seconds(1), collect);
+    while (!mine) parts_->pump_until(seconds(1), collect);
+    return std::move(*mine);
+}
+
+uint64_t Client::submit(std::span<const std::string_view> records) {
+    if (records.empty()) return 0;
+    return parts_->session.submit(batch_of(records));
+}
+
+size_t Client::poll(std::span<Appended> out, Duration wait) {
+    size_t count = 0;
+    auto collect = [&] {
+        while (count < out.size() && !parts_->finished.empty()) {
+            out[count++] = std::move(parts_->finished.front());
+            parts_->finished.pop_front();
+        }
+        while (count < out.size() && parts_->session.take(out[count])) ++count;
+        return count > 0 || (parts_->session.appends().empty() && wait != Duration{});
+    };
+    parts_->pump_until(wait, collect);
+    collect();
+    return count;
+}
+
+uint64_t Client::open_appends() const { return parts_->session.appends().size() + parts_->finished.size(); }
+
+void Client::cancel_unsent() {
+    parts_->session.cancel_unsent(error(Errc::unavailable, "given up before it was sent"));
+}
+
+int Client::wait_fd() { return parts_->runner->wait_fd(); }
+
+Instant Client::now() const { return parts_->now(); }
+int64_t Client::wall_ms() const { return parts_->runner->clock().wall_ms(); }
+
+Tail Client::tail(const TailOptions& options) { return {*parts_, options}; }
+
+Result<void> Client::connect(Duration wait) {
+    parts_->session.want_member(true);
+    const Links& links = parts_->session.links();
+    parts_->pump_until(wait, [&] { return links.any_ready() || links.hopeless(); });
+    parts_->session.want_member(false);
+    if (links.any_ready()) return {};
+    if (auto why = links.hopeless()) return *why;
+    return error(Errc::unreachable, links.summary());
+}
+
+ClusterView Client::cluster() const {
+    const Links& links = parts_->session.links();
+    ClusterView view;
+    view.id = links.cluster();
+    view.name = links.cluster_name();
+    view.leader = links.leader();
+    view.limits = links.limits();
+    for (const Links::Link& link : links.all())
+        view.members.push_back(
+            {link.id, link.name, link.address, link.state == Links::State::ready, link.result});
+    return view;
+}
+
+Tail::Tail(Client::Parts& parts, const TailOptions& options)
+    : parts_(&parts), id_(static_cast<uint64_t>(parts.session.open_tail(options))) {}
+Tail::Tail(Tail&& other) noexcept : parts_(std::exchange(other.parts_, nullptr)), id_(other.id_) {}
+Tail::~Tail() {
+    if (parts_ == nullptr) return;
+    parts_->session.close_tail(TailId{id_});
+    parts_->pump();
+}
+
+size_t Tail::next(std::span<Record> out, Duration wait) {
+    TailStream& stream = parts_->session.tail(TailId{id_});
+    size_t count = stream.next(out);
+    if (count > 0 || stream.ended()) return count;
+    parts_->pump_until(wait, [&] { return (count = stream.next(out)) > 0 || stream.ended(); });
+    return count > 0 ? count : stream.next(out);
+}
+
+bool Tail::ended() const { return parts_->session.tail(TailId{id_}).ended(); }
+std::optional<Error> Tail::failure() const { return parts_->session.tail(TailId{id_}).failure(); }
+Lsn Tail::nearest() const { return parts_->session.tail(TailId{id_}).nearest(); }
+bool Tail::caught_up() const { return parts_->session.tail(TailId{id_}).caught_up(); }
+uint64_t Tail::commit_lsn() const { return parts_->session.tail(TailId{id_}).commit_lsn(); }
+
+}  // namespace raftd::client

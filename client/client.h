@@ -1,0 +1,103 @@
+// The client library's face: append records, read them, follow them. Everything runs on the caller's thread
+// inside these calls; there are no threads behind it and nothing happens between calls. One Client per
+// thread. Promises: client/appender.h (outcomes), client/tail_stream.h (no gap, no repeat, no other history).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "client/types.h"
+
+namespace raftd::client {
+
+class Runner;
+class Tail;
+
+/// What is known of the cluster from the members that shook hands.
+struct ClusterView {
+    struct Member {
+        NodeId id{};
+        std::string name, address;
+        bool connected = false;
+        std::string result;  // what became of the last attempt to connect
+    };
+    std::optional<ClusterId> id;
+    std::string name;
+    NodeId leader{};  // 0: not known
+    Limits limits;
+    std::vector<Member> members;
+};
+
+class Client {
+public:
+    /// Names the cluster; connects with the first call that needs it. Errors: bad_input (no endpoint).
+    static Result<Client> open(SessionOptions options);
+    /// The same over another world, for tests.
+    Client(std::unique_ptr<Runner> runner, SessionOptions options);
+    ~Client();
+    Client(Client&&) noexcept;
+    Client& operator=(Client&&) noexcept;
+
+    /// Appends one batch, all or nothing, and waits for its outcome. Outcomes of earlier submits stay for
+    /// poll().
+    Appended append(std::span<const std::string_view> records);
+    Appended append(std::string_view record) { return append({&record, 1}); }
+
+    /// Queues one batch; its ticket, or 0 when the window is full: poll() and try again. The next poll()
+    /// sends it.
+    uint64_t submit(std::span<const std::string_view> records);
+    uint64_t submit(std::string_view record) { return submit({&record, 1}); }
+    /// Sends what is queued, takes what has come, and gives outcomes in the order of the tickets; waits at
+    /// most `wait` for the first one.
+    size_t poll(std::span<Appended> out, Duration wait);
+    /// Batches without an outcome that poll() gave.
+    uint64_t open_appends() const;
+    /// Refuses the batches that were never sent.
+    void cancel_unsent();
+
+    /// Readable when poll() or Tail::next() has something to do: for a loop of one's own. Time-outs need a
+    /// call at least every 100 ms besides, while something is open.
+    int wait_fd();
+
+    /// The clocks of these calls: monotonic, and milliseconds since 1970.
+    Instant now() const;
+    int64_t wall_ms() const;
+
+    /// The tail must not outlive the client.
+    Tail tail(const TailOptions& options);
+
+    /// Waits until some member has shaken hands. Errors: unreachable, conflict (another cluster), too_new.
+    Result<void> connect(Duration wait);
+    ClusterView cluster() const;
+
+private:
+    friend class Tail;
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+class Tail {
+public:
+    ~Tail();
+    Tail(Tail&& other) noexcept;
+    Tail& operator=(Tail&&) = delete;
+
+    /// Fills `out` with the next records, waiting at most `wait` for the first; 0: none came, or ended(). The
+    /// views are valid until the next call.
+    size_t next(std::span<Record> out, Duration wait);
+    bool ended() const;
+    /// Why it ended early; empty while it goes on, and when all that was asked for has come.
+    std::optional<Error> failure() const;
+    Lsn nearest() const;  // with not_found: the first LSN there is, or the last
+    bool caught_up() const;
+    uint64_t commit_lsn() const;  // as of the last bytes that came
+
+private:
+    friend class Client;
+    Tail(Client::Parts& parts, const TailOptions& options);
+    Client::Parts* parts_;
+    uint64_t id_;
+};
+
+}  // namespace raftd::client

@@ -1,0 +1,176 @@
+// Who leads: timeouts, pre-votes, votes (thesis 3.4, 9.6; H21).
+#include "base/check.h"
+#include "raft/state.h"
+
+namespace raftd::raft {
+
+bool Core::State::may_campaign() const {
+    return is_voter(membership(), self) && health.may_lead && health.may_vote &&
+           !disk_stalled(options.disk_stall_max) && removed_at_index <= log.config().index;
+}
+
+bool Core::State::sticky() const {
+    if (!options.check_quorum) return false;
+    if (leads()) return quorum_active();
+    const auto* follower = as<Follower>();
+    return follower != nullptr && follower->leader != NodeId{} && !follower->link_lost &&
+           now - follower->heard_at < half();
+}
+
+void Core::State::become_follower(Term term, NodeId of) {
+    if (leads()) leave_office();
+    if (term > hard.term) {
+        hard = {term, NodeId{}};
+        hard_dirty = true;
+        waiting.clear();  // they speak of a term that is over for me
+        answer = {};
+        promised = Index{};
+    }
+    fail_asked_reads();
+    const Duration timeout = draw();
+    role = Follower{of, now, timeout, now + timeout};
+}
+
+void Core::State::heard_leader(NodeId from) {
+    auto* follower = as<Follower>();
+    if (follower == nullptr) {  // a campaign that somebody else has won
+        become_follower(hard.term, from);
+        return;
+    }
+    follower->leader = from;
+    follower->heard_at = now;
+    follower->election_at = now + follower->timeout;
+    follower->link_lost = false;
+}
+
+void Core::State::election_due() {
+    if (!may_campaign()) {
+        become_follower(hard.term, NodeId{});
+        return;
+    }
+    if (options.pre_vote)
+        pre_campaign();
+    else
+        campaign(false);
+}
+
+void Core::State::pre_campaign() {
+    fail_asked_reads();
+    PreCandidate pre;
+    pre.retry_at = now + draw();
+    pre.votes.add(self, true);
+    role = std::move(pre);
+    for (const auto* half_of : {&membership().now, &membership().next})
+        for (const Member& member : *half_of)
+            if (member.id != self && !member.learner) {
+                // Nothing is promised by asking, so it needn't wait for the disk.
+                say_now(member.id, msg::Vote{hard.term + 1, log.last_id(), true, false});
+            }
+    count_votes();
+}
+
+void Core::State::campaign(bool transfer) {
+    become_follower(hard.term + 1, NodeId{});
+    hard.vote = self;
+    Candidate candidate;
+    candidate.retry_at = now + draw();
+    candidate.transfer = transfer;
+    candidate.votes.add(self, true);
+    role = std::move(candidate);
+    for (const auto* half_of : {&membership().now, &membership().next})
+        for (const Member& member : *half_of)
+            if (member.id != self && !member.learner)
+                say(member.id, msg::Vote{hard.term, log.last_id(), false, transfer});
+}
+
+void Core::State::count_votes() {
+    if (const auto* pre = as<PreCandidate>()) {
+        if (tally(membership(), [&](NodeId id) { return pre->votes.of(id); }) == Tally::won) campaign(false);
+        return;
+    }
+    const auto* candidate = as<Candidate>();
+    if (candidate == nullptr || !hard_durable()) return;
+    if (tally(membership(), [&](NodeId id) { return candidate->votes.of(id); }) == Tally::won)
+        become_leader();
+}
+
+void Core::State::become_leader() {
+    CHECK(hard_durable());
+    CHECK_EQ(raw(hard.vote), raw(self));
+    Leader leader;
+    leader.heartbeat_at = now + options.heartbeat;
+    role = std::move(leader);
+    configuration_changed();  // makes the followers
+}
+
+void Core::State::leave_office() {
+    auto& leader = std::get<Leader>(role);
+    lost_after = commit;
+    for (const PendingRead& read : leader.reads)
+        if (read.from == NodeId{}) reads_failed.push_back(read.id);
+    if (leader.handover && leader.handover->asked)
+        transfer_end = leader.handover->told ? Output::TransferEnd::done : Output::TransferEnd::lost_office;
+}
+
+// Votes are answered by log and term, whatever I believe my role or the asker's to be (B45).
+void Core::State::on_vote(NodeId from, const msg::Vote& vote) {
+    const bool free_to = vote.term > hard.term || hard.vote == NodeId{} || hard.vote == from;
+    const bool current = vote.term >= hard.term && !(vote.term == hard.term && leader() != NodeId{});
+    const bool granted = current && free_to && health.may_vote && (vote.transfer || !sticky()) &&
+                         up_to_date(vote.last, log.last_id());
+    if (vote.pre) {
+        if (granted)
+            say(from, msg::VoteOk{vote.term, true, true, Index{}});
+        else
+            say(from, msg::VoteOk{hard.term, false, true, removed_at(from)});
+        // Somebody is on its way: no need to campaign soon as well.
+        if (auto* follower = as<Follower>(); granted && follower != nullptr && follower->link_lost)
+            follower->election_at = now + draw();
+        return;
+    }
+    if (!granted) {
+        say(from, msg::VoteOk{hard.term, false, false, removed_at(from)});
+        return;
+    }
+    if (hard.vote != from) {
+        CHECK_EQ(raw(hard.vote), 0u);
+        become_follower(hard.term, NodeId{});
+        hard.vote = from;
+        hard_dirty = true;
+    } else if (auto* follower = as<Follower>()) {
+        follower->election_at = now + follower->timeout;
+    }
+    const msg::VoteOk yes{hard.term, true, false, Index{}};
+    if (planted(PlantedBug::vote_before_durable)) return say_now(from, yes);
+    say(from, yes);
+}
+
+void Core::State::on_vote_ok(NodeId from, const msg::VoteOk& answer_in) {
+    if (!answer_in.granted && answer_in.removed_at > removed_at_index &&
+        answer_in.removed_at > log.config().index)
+        removed_at_index = answer_in.removed_at;
+    if (auto* pre = as<PreCandidate>()) {
+        if (!answer_in.pre || (answer_in.granted && answer_in.term != hard.term + 1)) return;
+        pre->votes.add(from, answer_in.granted);
+        count_votes();
+    } else if (auto* candidate = as<Candidate>()) {
+        if (answer_in.pre || answer_in.term != hard.term) return;
+        candidate->votes.add(from, answer_in.granted);
+        count_votes();
+    }
+}
+
+void Core::State::on_timeout_now(NodeId from) {
+    const auto* follower = as<Follower>();
+    if (follower == nullptr || follower->leader != from || !may_campaign()) return;
+    campaign(true);
+}
+
+// Only a committed configuration is proof that somebody was removed.
+Index Core::State::removed_at(NodeId id) const {
+    const ConfigAt& committed = log.config_at(commit);
+    if (committed.index > commit || is_member(committed.members, id)) return Index{};
+    return committed.index;
+}
+
+}  // namespace raftd::raft

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Data directories that are not what they seem: wiped, copied, put back from an image, foreign, in use. Each is
+refused with its own message, and the cluster is none the worse."""
+
+import shutil
+import subprocess
+import unittest
+
+from cluster import ENVIRONMENT, PATIENCE, Cluster, Load, main, raftctl, until, verify
+
+
+def start_alone(cluster, name):
+    """Runs raftd in the foreground until it ends: (exit code, what it said)."""
+    done = subprocess.run(["raftd", "--config", "raftd.toml"], cwd=cluster.folder / name, env=ENVIRONMENT, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=PATIENCE, check=False)
+    return done.returncode, done.stdout
+
+
+class Directories(unittest.TestCase):
+    def settle(self, cluster, load):
+        load.progress()
+        follower = next(name for name in cluster.names if name != cluster.wait_leader())
+        return follower, cluster.folder / follower / "data"
+
+    def test_wiped(self):
+        with Cluster(3) as cluster, Load(cluster) as load:
+            follower, data = self.settle(cluster, load)
+            cluster.kill(follower)
+            shutil.rmtree(data)
+            code, said = start_alone(cluster, follower)
+            self.assertEqual(code, 23, said)
+            self.assertIn("data", said)
+            load.progress()
+            load.finish()
+
+    def test_log_removed(self):
+        with Cluster(3) as cluster, Load(cluster) as load:
+            follower, data = self.settle(cluster, load)
+            cluster.kill(follower)
+            shutil.rmtree(data / "wal")
+            code, said = start_alone(cluster, follower)
+            self.assertIn(code, (21, 23), said)
+            load.progress()
+            load.finish()
+
+    def test_of_another_member(self):
+        with Cluster(3) as cluster, Load(cluster) as load:
+            follower, data = self.settle(cluster, load)
+            other = next(n for n in cluster.names if n not in (follower, cluster.wait_leader()))
+            cluster.kill(follower, other)
+            shutil.rmtree(data)
+            shutil.copytree(cluster.folder / other / "data", data)
+            code, said = start_alone(cluster, follower)
+            self.assertEqual(code, 23, said)
+            self.assertIn(other, said)
+            cluster.run("start", other)
+            load.progress()
+            load.finish()
+
+    def test_of_another_cluster(self):
+        with Cluster(3) as cluster, Cluster(3, start=False) as foreign:
+            cluster.kill("n1")
+            shutil.rmtree(cluster.folder / "n1" / "data")
+            shutil.copytree(foreign.folder / "n1" / "data", cluster.folder / "n1" / "data")
+            code, said = start_alone(cluster, "n1")
+            self.assertEqual(code, 23, said)
+            self.assertIn("cluster", said)
+
+    def test_in_use(self):
+        with Cluster(1) as cluster:
+            code, said = start_alone(cluster, "n1")
+            self.assertEqual(code, 23, said)
+            self.assertIn("use", said)
+            self.assertTrue(cluster.alive("n1"))
+
+    def test_put_back_from_an_image(self):
+        with Cluster(3) as cluster, Load(cluster) as load:
+            follower, data = self.settle(cluster, load)
+            cluster.kill(follower)
+            image = cluster.work / "image"
+            shutil.copytree(data, image)
+            for _ in range(2):  # two starts that the others see
+                cluster.run("start", follower)
+                cluster.run("wait", "healthy")
+                load.progress()
+                cluster.kill(follower)
+            shutil.rmtree(data)
+            shutil.copytree(image, data)
+            cluster.run("start", follower, "--wait", "none", check=False)
+            log = cluster.folder / follower / "raftd.log"
+            until(lambda: not cluster.alive(follower) or "boot" in log.read_text(), "a refusal of the old image")
+            load.progress()
+            load.finish()
+            cluster.kill(*[follower] if cluster.alive(follower) else [])
+            cluster.names.remove(follower)
+            verify(cluster, load.writers)
+
+    def test_init_refuses_a_used_folder(self):
+        with Cluster(1) as cluster:
+            done = raftctl("init", "demo", cwd=cluster.work, check=7)
+            self.assertIn("hint:", done.stderr)
+
+
+if __name__ == "__main__":
+    main()

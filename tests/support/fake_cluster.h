@@ -1,0 +1,117 @@
+// A cluster as a client sees it, in memory and in virtual time: members that shake hands, take appends into
+// one shared log and serve tails from it, and can be told to misbehave. Frames travel in order, each after
+// `latency`.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/entry.h"
+#include "io/world.h"
+#include "proto/client.h"
+#include "proto/frame.h"
+
+namespace raftd::testing {
+
+struct FakeLog {
+    std::vector<std::vector<std::byte>> entries;
+    std::vector<LogPoint> points{LogPoint{}};  // points[i]: behind entry i
+    const LogPoint& end() const { return points.back(); }
+    /// Appends one batch; its header as it stands in the log.
+    EntryHeader add(const EntryHeader& draft, ByteView body, Term term = Term{1});
+    void add_text(const std::vector<std::string>& records, Term term = Term{1});
+    void add_noop(Term term);
+    std::vector<std::string> records() const;
+};
+
+class FakeCluster;
+
+struct FakeMember {
+    enum class Reach : uint8_t { up, refuses, silent };
+    uint64_t id = 0;
+    std::string address, name;
+    Reach reach = Reach::up;
+    ClusterId cluster{7, 9};
+    uint64_t leader = 1;  // whom it believes to lead
+    bool mute = false;    // takes frames and answers none
+    FakeLog* log = nullptr;
+    std::vector<proto::AppendCode> script;  // codes of the next appends, before the usual behaviour
+    uint32_t answers_left = UINT32_MAX;     // appends behind these get no answer
+    bool hold = false;                      // appends go to the log, and are answered by release()
+    uint64_t frame_bytes_max = 64u << 10;   // of one TailData
+    std::function<void(std::vector<std::byte>&)> spoil;  // changes the entries of TailData on their way
+    std::function<void(proto::TailData&)> misplace;
+
+    // What it saw.
+    uint32_t hellos = 0, appends = 0, tails = 0, pings = 0;
+    uint64_t uncredited_max = 0;  // largest debt: bytes sent beyond the credit
+    std::vector<proto::TailOpen> opened;
+
+    struct Tail {
+        io::ConnId conn;
+        uint32_t stream;
+        size_t next;  // entry
+        size_t stop;  // one behind the last; SIZE_MAX: follows
+        int64_t credit;
+        uint64_t commit_lsn;
+        bool announced;
+    };
+    std::vector<Tail> streams;
+    std::vector<std::pair<io::ConnId, proto::AppendDoneItem>> held;
+    std::map<io::ConnId, bool> run_ended;
+};
+
+class FakeCluster : public io::Network, public io::Clock {
+public:
+    explicit FakeCluster(int members);
+    FakeMember& member(uint64_t id) { return members_[id - 1]; }
+    FakeLog& log() { return log_; }
+    std::vector<std::string> addresses() const;
+    void attach(io::Handler& handler) { handler_ = &handler; }
+
+    /// Turns until `done`, at most `limit` of virtual time; whether it came true.
+    bool run_until(const std::function<bool()>& done, Duration limit = seconds(60));
+    void run_for(Duration time);
+    /// Ends all connections of a member; `reach` is what a dial meets from now on.
+    void cut(uint64_t id, FakeMember::Reach reach = FakeMember::Reach::refuses);
+    void release(uint64_t id);  // answers what was held
+    void serve_tails();
+    void set_leader(uint64_t id);
+    size_t connections(uint64_t id) const;
+    Duration latency = microseconds(100);
+
+    // io::Network, io::Clock
+    io::ConnId connect(io::ConnClass kind, std::string_view address) override;
+    int listen(io::ConnClass, std::string_view) override { return 95; }
+    void send(io::ConnId conn, std::span<const Slice> parts) override;
+    uint64_t queued_bytes(io::ConnId) override { return 0; }
+    void pause_reading(io::ConnId, bool) override {}
+    void close(io::ConnId conn) override;
+    Instant now() override { return now_; }
+    int64_t wall_ms() override { return 1'000'000 + now_.ns / 1'000'000; }
+    void wake_at(Instant at) override { wake_ = std::min(wake_, at); }
+
+private:
+    void later(std::function<void()> what);
+    void to_client(io::Event event);
+    void answer(FakeMember& member, io::ConnId conn, const Slice& frame);
+    void receive(io::ConnId conn, Slice frame);
+    void hello(FakeMember& member, io::ConnId conn, ByteView payload);
+    void append(FakeMember& member, io::ConnId conn, uint32_t stream, ByteView payload);
+    void tail_open(FakeMember& member, io::ConnId conn, uint32_t stream, ByteView payload);
+    void serve(FakeMember& member, FakeMember::Tail& tail);
+    void done(FakeMember& member, io::ConnId conn, const proto::AppendDoneItem& item);
+
+    std::vector<FakeMember> members_;
+    FakeLog log_;
+    io::Handler* handler_ = nullptr;
+    Instant now_{1'000'000'000};
+    Instant wake_ = kNever;
+    uint64_t last_conn_ = 0;
+    std::map<io::ConnId, uint64_t> conns_;  // to which member
+    std::multimap<Instant, std::function<void()>> queue_;
+};
+
+}  // namespace raftd::testing
