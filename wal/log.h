@@ -41,7 +41,7 @@ public:
     bool closed() const override;
     void close_soon() override;
     void drop_below(const LogPoint& point) override;
-    LogPoint base() const override;
+    LogPoint base() const override { return lowest_base(segments_); }
     std::optional<Instant> oldest_unsynced() const override;
     bool no_room() const override { return no_room_; }
     uint64_t bytes() const override;

@@ -31,13 +31,6 @@ bool is_gone(const LogPoint& base, const ReadRequest& request) {
 
 }  // namespace
 
-LogPoint Log::base() const {
-    LogPoint lowest = segments_.front().base;
-    for (const Segment& segment : segments_)
-        if (segment.base.index < lowest.index) lowest = segment.base;
-    return lowest;
-}
-
 void Log::read(const ReadRequest& request, uint64_t cookie) {
     auto job = std::make_unique<ReadJob>();
     job->dir = options_.dir;

@@ -43,7 +43,7 @@ public:
         TRY_VOID(remove_files());
         TRY_VOID(clean_end());
         into_.hard = found_.hard.state;
-        into_.base = found_.segments.front().base;
+        into_.base = lowest_base(found_.segments);
         into_.last = found_.segments.back().end;
         into_.report.segments = static_cast<uint32_t>(found_.segments.size());
         return std::move(found_);
@@ -266,13 +266,13 @@ Result<void> Recovery::read_segment(size_t i) {
 }
 
 Result<void> Recovery::check_base() const {
-    const Segment& first = found_.segments.front();
+    const LogPoint first = lowest_base(found_.segments);
     const std::string& path = log_.front()->path;
-    if (first.base.index > options_.base.index)
+    if (first.index > options_.base.index)
         return damaged_at(path, 0,
-                          "the log begins behind entry " + std::to_string(raw(first.base.index)) +
+                          "the log begins behind entry " + std::to_string(raw(first.index)) +
                               ", but what lies before ends at " + std::to_string(raw(options_.base.index)));
-    if (first.base.index == options_.base.index && first.base != options_.base)
+    if (first.index == options_.base.index && first != options_.base)
         return error(Errc::conflict,
                      path + ": the log doesn't begin with this directory's genesis or snapshot",
                      "put the right directory back");

@@ -143,6 +143,7 @@ void Log::drop_below(const LogPoint& point) {
 /// Oldest first, one at a time, each removal synced before the next: what is left never has a gap.
 void Log::drop_more() {
     if (dropping_id_ == 0) {
+        if (drop_point_.index == Index{}) return;
         const Segment& oldest = segments_.front();
         if (segments_.size() < 2 || !oldest.sealed || oldest.logical_end.index > drop_point_.index) return;
         dropping_id_ = oldest.key.id;

@@ -86,6 +86,13 @@ const Mark* mark_for_time(const std::vector<Mark>& marks, uint64_t time_ms) {
     return last_early(marks, [&](const Mark& mark) { return mark.before.timestamp_ms < time_ms; });
 }
 
+LogPoint lowest_base(const std::vector<Segment>& segments) {
+    LogPoint lowest = segments.front().base;
+    for (const Segment& segment : segments)
+        if (segment.base.index < lowest.index) lowest = segment.base;
+    return lowest;
+}
+
 void cut_segments(std::vector<Segment>& segments, const LogPoint& point) {
     for (Segment& segment : segments) {
         if (segment.logical_end.index <= point.index) continue;

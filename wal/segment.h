@@ -54,6 +54,9 @@ const Mark* mark_for_index(const std::vector<Mark>& marks, Index index);
 const Mark* mark_for_lsn(const std::vector<Mark>& marks, Lsn lsn);
 const Mark* mark_for_time(const std::vector<Mark>& marks, uint64_t time_ms);
 
+/// The log before its first entry. Not always the first segment's base: a cut may have gone below that.
+LogPoint lowest_base(const std::vector<Segment>& segments);
+
 /// Ends every segment's logical part at `point`: what lies behind was cut off.
 void cut_segments(std::vector<Segment>& segments, const LogPoint& point);
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -74,9 +75,15 @@ public:
             else
                 found = std::move(*opened);
         });
-        if (!up || refused.code != Errc::failed) return false;
+        if (!up || refused.code != Errc::failed || storage.dead()) {
+            found.wal.reset();
+            return false;
+        }
         wal = std::move(found.wal);
+        std::function<sim::Verdict(uint64_t, const sim::DiskCall&)> fault;
+        std::swap(fault, storage.fault);  // faults are for the log, not for the reads of this check
         check_found();
+        std::swap(fault, storage.fault);
         return true;
     }
     /// The process is gone, as by SIGKILL.
@@ -126,6 +133,7 @@ public:
         std::vector<TermRun> runs;
         std::vector<Index> configs;
         for (const LogPoint& point : log) {
+            if (point.index <= found.base.index) continue;
             if (runs.empty() || runs.back().term != point.term) runs.push_back({point.term, point.index});
             if (kind_of(point) == EntryKind::membership) configs.push_back(point.index);
         }
