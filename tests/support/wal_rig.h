@@ -212,6 +212,26 @@ public:
         note_durable();
         return request.id;
     }
+    /// Appends one batch of one record.
+    WriteId append_record(std::string_view record) {
+        std::vector<std::byte> body(body_bytes_for(1, record.size()));
+        const ByteView view = as_bytes(record);
+        encode_body({&view, 1}, body);
+        LogPoint before = model.end(), at = before;
+        std::vector<std::byte> entry = finish(draft_batch(1, body), body, at, model.asked.back().hard.term);
+        Slice bytes = Slice::copy_of(entry);
+        model.entries[at.chain] = std::move(entry);
+        std::vector<LogPoint> log = model.log();
+        log.push_back(at);
+        WriteRequest request{
+            WriteId{++next_id_}, model.asked.back().hard, before, at.index, {&bytes, 1}, true};
+        model.asked.push_back({request.id, request.hard, before.index, std::move(log)});
+        world->machine().run([&] { wal->write(request); });
+        note_durable();
+        return request.id;
+    }
+    /// Ids of this rig begin above those of the one its model was copied from.
+    void skip_ids(uint64_t count) { next_id_ += count; }
     WriteId append(uint64_t count, uint64_t body_max = 300) {
         return write(model.log().size(), count, model.asked.back().hard, body_max);
     }
