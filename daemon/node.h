@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,9 @@ public:
 
     /// For checkers and the black box.
     const raft::Core& core() const;
-    LogPoint log_end() const;  // behind the last entry of the log as the core has it
-    std::string dump() const;  // `raftctl debug dump`
+    LogPoint log_end() const;                           // behind the last entry of the log as the core has it
+    std::optional<LogPoint> log_at(Index index) const;  // behind that entry, while it is in memory
+    std::string dump() const;                           // `raftctl debug dump`
     std::vector<std::byte> black_box() const;
 
 private:

@@ -1,0 +1,173 @@
+#include "daemon/admin.h"
+
+#include "base/uuid.h"
+#include "daemon/pump.h"
+#include "proto/control.pb.h"
+#include "proto/frame.h"
+
+namespace raftd::daemon {
+namespace {
+
+const char* role_text(const raft::View& view, NodeId self) {
+    for (const Member& member : view.membership.members.now)
+        if (member.id == self && member.learner) return "learner";
+    switch (view.role) {
+        case raft::Role::leader: return "leader";
+        case raft::Role::follower: return "follower";
+        case raft::Role::pre_candidate:
+        case raft::Role::candidate: return "candidate";
+    }
+    return "?";
+}
+
+const char* mode_text(raft::FollowerMode mode) {
+    switch (mode) {
+        case raft::FollowerMode::probe: return "probe";
+        case raft::FollowerMode::stream: return "stream";
+        case raft::FollowerMode::snapshot: return "snapshot";
+    }
+    return "?";
+}
+
+struct NamedCounter {
+    const char* name;
+    uint64_t value;
+};
+
+std::vector<NamedCounter> named(const Counters& c, const wal::Counters& w) {
+    return {{"turns", c.turns},
+            {"events", c.events},
+            {"appends", c.appends},
+            {"append_bytes", c.append_bytes},
+            {"appends_refused", c.appends_refused},
+            {"appends_unknown", c.appends_unknown},
+            {"tail_bytes", c.tail_bytes},
+            {"tail_frames", c.tail_frames},
+            {"peer_messages_in", c.peer_messages_in},
+            {"peer_messages_out", c.peer_messages_out},
+            {"peer_frames_bad", c.peer_frames_bad},
+            {"log_reads", c.log_reads},
+            {"late_sends", c.late_sends},
+            {"chain_mismatches", c.chain_mismatches},
+            {"elections", c.elections},
+            {"wal_groups", w.groups},
+            {"wal_group_entries", w.group_entries},
+            {"wal_syncs", w.syncs},
+            {"wal_bytes_written", w.bytes_written},
+            {"wal_rolls", w.rolls},
+            {"wal_cuts", w.cuts},
+            {"wal_marker_groups", w.marker_groups}};
+}
+
+}  // namespace
+
+Admin::Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
+             const Pump& pump)
+    : context_(context), replica_(replica), wal_(wal), peers_(peers), clients_(clients), pump_(pump) {}
+
+bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
+    ByteView bytes = proto::message_in(frame.bytes.view());
+    pb::Request request;
+    if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
+    pb::Answer answer;
+    if (request.has_status()) {
+        pb::Status& status = *answer.mutable_status();
+        const auto& identity = context_.dir.identity;
+        raft::View view = replica_.core().view();
+        status.mutable_cluster_id()->set_high(identity.cluster_id.high);
+        status.mutable_cluster_id()->set_low(identity.cluster_id.low);
+        status.set_cluster_name(identity.cluster_name);
+        status.set_node_id(raw(identity.id));
+        status.set_name(identity.name);
+        status.set_role(role_text(view, identity.id));
+        status.set_term(raw(view.term));
+        status.set_leader(raw(leader));
+        const LogPoint& committed = pump_.committed();
+        status.set_commit_index(raw(committed.index));
+        status.set_commit_lsn(raw(committed.lsn_next) - 1);
+        status.set_chain(committed.chain);
+        status.set_durable_index(raw(view.durable));
+        status.set_last_index(raw(view.last));
+        status.set_last_lsn(raw(replica_.buffer().end().lsn_next) - 1);
+        status.set_first_lsn(raw(wal_.base().lsn_next));
+        status.set_wal_bytes(wal_.bytes());
+        status.set_uptime_ms(static_cast<uint64_t>((context_.now - context_.started).ns / 1'000'000));
+        status.set_boot(context_.dir.boots.mine.number);
+        status.set_version(context_.options.version);
+        status.set_pid(context_.options.pid);
+        status.set_config_index(raw(view.membership.index));
+        status.set_config_joint(view.membership.members.joint());
+        status.set_sync_p99_ms(pump_.sync_p99_ms());
+        for (const std::string& alarm : pump_.alarms()) status.add_alarms(alarm);
+        for (const auto& follower : view.followers) {
+            pb::FollowerStatus& to = *status.add_followers();
+            to.set_id(raw(follower.id));
+            to.set_mode(mode_text(follower.mode));
+            to.set_match_index(raw(follower.match));
+            to.set_next_index(raw(follower.next));
+            to.set_in_flight_bytes(follower.in_flight_bytes);
+            to.set_heard_ago_ms(static_cast<uint64_t>((context_.now - follower.heard_at).ns / 1'000'000));
+            to.set_connected(peers_.linked(follower.id));
+            if (auto point = replica_.point_at(follower.match)) to.set_match_lsn(raw(point->lsn_next) - 1);
+        }
+        for (const auto& [id, member] : context_.members) {
+            pb::MemberInfo& to = *status.add_members();
+            to.set_id(raw(id));
+            to.set_name(member.name);
+            to.set_peer(member.peer);
+            to.set_client(member.client);
+            to.set_voter(!member.learner);
+            to.set_priority(member.priority);
+        }
+        for (const NamedCounter& counter : named(context_.counters, wal_.counters()))
+            (*status.mutable_counters())[counter.name] = counter.value;
+    } else if (request.has_dump()) {
+        answer.mutable_dump()->set_text(dump());
+    } else {
+        pb::Error& error = *answer.mutable_error();
+        error.set_code(static_cast<uint32_t>(Errc::bad_input));
+        error.set_what("this member doesn't know the request");
+        error.set_hint("compare the versions: raftctl version, raftctl status");
+    }
+    std::string text = answer.SerializeAsString();
+    clients_.send(conn.id, proto::make_message_frame(proto::FrameType::answer, frame.stream, as_bytes(text)));
+    return true;
+}
+
+std::string Admin::dump() const {
+    raft::View view = replica_.core().view();
+    const LogPoint& committed = pump_.committed();
+    std::string text;
+    auto line = [&text](std::string_view key, uint64_t value) {
+        text.append(key).append("=").append(std::to_string(value)).append("\n");
+    };
+    text.append("member=").append(context_.dir.identity.name).append("\n");
+    text.append("role=").append(role_text(view, context_.dir.identity.id)).append("\n");
+    line("term", raw(view.term));
+    line("vote", raw(view.vote));
+    line("leader", raw(view.leader));
+    line("commit", raw(view.commit));
+    line("durable", raw(view.durable));
+    line("last", raw(view.last));
+    line("base", raw(view.base.index));
+    line("delivered", raw(committed.index));
+    line("delivered_lsn", raw(committed.lsn_next) - 1);
+    text.append("delivered_chain=").append(to_hex(committed.chain)).append("\n");
+    line("buffer_first", raw(replica_.buffer().first()));
+    line("buffer_bytes", replica_.buffer().bytes());
+    line("chunk_bytes", Chunk::live_bytes());
+    line("clients", clients_.count());
+    for (const auto& follower : view.followers) {
+        text.append("follower=").append(std::to_string(raw(follower.id)));
+        text.append(" mode=").append(mode_text(follower.mode));
+        text.append(" match=").append(std::to_string(raw(follower.match)));
+        text.append(" next=").append(std::to_string(raw(follower.next)));
+        text.append(" in_flight=").append(std::to_string(follower.in_flight_bytes));
+        text.append(peers_.linked(follower.id) ? " linked\n" : " not-linked\n");
+    }
+    for (const NamedCounter& counter : named(context_.counters, wal_.counters()))
+        line(counter.name, counter.value);
+    return text;
+}
+
+}  // namespace raftd::daemon

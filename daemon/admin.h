@@ -1,0 +1,31 @@
+// Control requests: status, dump. Protobuf in and out; the only other includer of it is daemon/handshake.cpp.
+// Loop thread only.
+#pragma once
+
+#include "daemon/clients.h"
+#include "daemon/peers.h"
+#include "daemon/replica.h"
+
+namespace raftd::daemon {
+
+class Pump;
+
+class Admin {
+public:
+    Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
+          const Pump& pump);
+    /// A request frame; false when it isn't one (the connection is closed).
+    bool request(ClientConn& conn, const io::Frame& frame, NodeId leader);
+    /// What `raftctl debug dump` shows.
+    std::string dump() const;
+
+private:
+    Context& context_;
+    Replica& replica_;
+    wal::Wal& wal_;
+    Peers& peers_;
+    Clients& clients_;
+    const Pump& pump_;
+};
+
+}  // namespace raftd::daemon

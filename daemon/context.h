@@ -1,0 +1,43 @@
+// What the parts of a node share. Loop thread only.
+#pragma once
+
+#include <map>
+
+#include "daemon/node.h"
+#include "snapshot/data_dir.h"
+
+namespace raftd::daemon {
+
+/// Upper 8 bits of the tokens of each part, so that a completion finds its way.
+enum class TokenTag : uint8_t { wal = 1, verify = 2, boots = 3 };
+constexpr io::Token make_token(TokenTag tag, uint64_t number) {
+    return io::Token{uint64_t{static_cast<uint8_t>(tag)} << 56 | number};
+}
+constexpr TokenTag tag_of(io::Token token) {
+    return static_cast<TokenTag>(static_cast<uint64_t>(token) >> 56);
+}
+constexpr uint64_t number_of(io::Token token) { return static_cast<uint64_t>(token) << 8 >> 8; }
+
+/// Counts since the start; `raftctl debug dump` and status show them.
+struct Counters {
+    uint64_t turns = 0, events = 0, rounds = 0;
+    uint64_t appends = 0, append_bytes = 0, appends_refused = 0, appends_unknown = 0;
+    uint64_t tail_bytes = 0, tail_frames = 0;
+    uint64_t peer_messages_in = 0, peer_messages_out = 0, peer_frames_bad = 0;
+    uint64_t log_reads = 0, late_sends = 0, chain_mismatches = 0, elections = 0;
+};
+
+struct Context {
+    io::World& world;
+    const NodeOptions& options;
+    snapshot::DataDir& dir;
+    std::map<NodeId, snapshot::GenesisMember> members;  // names and addresses
+    Instant now{};
+    Instant started{};
+    bool stopping = false;
+    Counters counters{};
+
+    LogLine log(LogLevel level, std::string_view event) { return LogLine(world.log, level, event); }
+};
+
+}  // namespace raftd::daemon

@@ -1,0 +1,297 @@
+#include "daemon/node.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/uuid.h"
+#include "daemon/admin.h"
+#include "daemon/pump.h"
+
+namespace raftd::daemon {
+namespace {
+
+// A stop waits this long for the outcome of appends under way, and for the closing marker.
+constexpr Duration kStopWithin = seconds(5);
+
+raft::Options core_options(const conf::NodeSettings& settings) {
+    raft::Options options;
+    options.heartbeat = settings.raft.heartbeat_interval;
+    options.election_timeout = settings.raft.election_timeout;
+    options.disk_stall_max = settings.raft.election_timeout;
+    options.batch_bytes_max = settings.raft.batch_bytes_max;
+    options.in_flight_bytes_max = settings.raft.in_flight_bytes_max;
+    return options;
+}
+
+Result<std::vector<ConfigAt>> configs_of(const snapshot::Manifest& manifest, const wal::Recovered& found) {
+    std::vector<ConfigAt> configs{{manifest.at.index, snapshot::membership_of(manifest)}};
+    for (const auto& config : found.configs) {
+        auto membership = decode_membership(config.body);
+        if (!membership)
+            return error(Errc::damaged, "the membership entry " + std::to_string(raw(config.index)) +
+                                            " of the log can't be read");
+        configs.push_back({config.index, std::move(*membership)});
+    }
+    return configs;
+}
+
+uint32_t chunk_bytes_for(const conf::NodeSettings& settings) {
+    return static_cast<uint32_t>(std::clamp<uint64_t>(settings.log.buffer_bytes / 8, 4096, kChunkBytes));
+}
+
+}  // namespace
+
+struct Node::Parts {
+    NodeOptions options;
+    snapshot::DataDir dir;
+    std::unique_ptr<wal::Wal> wal;
+    Context context;
+    Replica replica;
+    LogReader reader;
+    Peers peers;
+    Clients clients;
+    Pump pump;
+    Appends appends;
+    Tails tails;
+    Admin admin;
+    bool stopped = false;
+    Instant stop_by = kNever;
+    std::map<NodeId, bool> peer_may_lead;
+
+    Parts(io::World& world, const NodeOptions& given, snapshot::DataDir found_dir, wal::Recovered found,
+          raft::Core core)
+        : options(given),
+          dir(std::move(found_dir)),
+          wal(std::move(found.wal)),
+          context{.world = world, .options = options, .dir = dir, .members = members_of(dir.manifest)},
+          replica(std::move(core), found.last, chunk_bytes_for(options.settings)),
+          reader(context, replica, *wal),
+          peers(with_time(context)),
+          clients(context),
+          pump(context, replica, *wal, reader, peers),
+          appends(context, replica, *wal, peers, clients),
+          tails(context, replica, reader, clients),
+          admin(context, replica, *wal, peers, clients, pump) {
+        clients.attach(appends, tails, admin);
+        pump.attach(appends, tails);
+    }
+
+    static std::map<NodeId, snapshot::GenesisMember> members_of(const snapshot::Manifest& manifest) {
+        std::map<NodeId, snapshot::GenesisMember> members;
+        for (const auto& member : manifest.members) members.emplace(member.id, member);
+        return members;
+    }
+    static Context& with_time(Context& context) {
+        context.now = context.started = context.world.clock.now();
+        return context;
+    }
+
+    void handle(io::Event& event);
+    void on(io::Frame& frame);
+    void on(io::Completed& done);
+    void on(io::Opened& opened);
+    void on(io::Closed& closed);
+    void on(io::Writable& writable) { tails.writable(writable.conn); }
+    void on(io::Woken&) {}
+    void on(io::Stop&);
+    void on(io::Reload&) { context.log(LogLevel::info, "reloaded"); }
+    void after_trailer(NodeId from, const proto::Trailer& trailer);
+    void links();
+    void tick();
+    void drain_log();
+    void advance_stop();
+    Instant deadline();
+};
+
+Node::Node(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Node::~Node() = default;
+
+Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& options) {
+    Random random(world.seed);
+    TRY(dir, snapshot::open(world.files, options.settings.data_dir, random.next()));
+    wal::Options wal_options{.dir = dir.path + "/wal",
+                             .cluster_id = dir.identity.cluster_id,
+                             .incarnation = dir.identity.incarnation,
+                             .base = dir.base,
+                             .first_segment_bytes = options.first_segment_bytes,
+                             .segment_bytes = options.settings.log.segment_bytes,
+                             .disk_free_reserve = options.settings.log.disk_free_reserve,
+                             .salt_seed = random.next(),
+                             .token_tag = static_cast<uint64_t>(TokenTag::wal)};
+    TRY(found, wal::open(world, wal_options));
+    TRY(configs, configs_of(dir.manifest, found));
+    raft::Restart restart{.hard = found.hard,
+                          .base = found.base.id(),
+                          .runs = found.runs,
+                          .last = found.last.index,
+                          .configs = configs,
+                          .health = {},
+                          .boot = dir.boots.mine.number};
+    raft::Core core(core_options(options.settings), dir.identity.id, restart, random.next(),
+                    world.clock.now());
+    LogLine(world.log, LogLevel::info, "recovered")("member", dir.identity.name)(
+        "cluster", to_hex(dir.identity.cluster_id))("term", raw(found.hard.term))(
+        "last", raw(found.last.index))("last_lsn", raw(found.last.lsn_next) - 1)(
+        "segments", found.report.segments)("torn_bytes", found.report.torn_bytes)("boot",
+                                                                                  dir.boots.mine.number);
+    return std::unique_ptr<Node>(
+        new Node(std::make_unique<Parts>(world, options, std::move(dir), std::move(found), std::move(core))));
+}
+
+Result<void> Node::start() {
+    Context& context = parts_->context;
+    const auto& settings = parts_->options.settings;
+    const auto& me = context.members.at(context.dir.identity.id);
+    auto listen = [&](io::ConnClass kind, const std::string& address) -> Result<void> {
+        int failed = context.world.network.listen(kind, address);
+        if (failed == 0) return {};
+        return error(Errc::io, "can't listen on " + address + ": " + std::string(std::strerror(failed)),
+                     "stop what uses the address, or set [listen] in raftd.toml");
+    };
+    TRY_VOID(
+        listen(io::ConnClass::peer_control, settings.listen_peer.empty() ? me.peer : settings.listen_peer));
+    TRY_VOID(
+        listen(io::ConnClass::client, settings.listen_client.empty() ? me.client : settings.listen_client));
+    if (!parts_->options.simulated)
+        TRY_VOID(listen(io::ConnClass::admin, "unix:" + context.dir.path + "/admin.sock"));
+    parts_->peers.start();
+    end_turn(context.world.clock.now());
+    return {};
+}
+
+void Node::handle(io::Event& event) {
+    parts_->context.now = std::max(parts_->context.now, event.now);
+    parts_->handle(event);
+}
+
+void Node::end_turn(Instant now) {
+    Parts& parts = *parts_;
+    if (parts.stopped) return;
+    parts.context.now = std::max(parts.context.now, now);
+    ++parts.context.counters.turns;
+    parts.tick();
+    parts.links();
+    parts.drain_log();
+    parts.pump.turn();
+    parts.appends.flush(parts.pump.leader());
+    parts.advance_stop();
+    if (!parts.stopped) parts.context.world.clock.wake_at(parts.deadline());
+}
+
+bool Node::stopped() const { return parts_->stopped; }
+const raft::Core& Node::core() const { return parts_->replica.core(); }
+LogPoint Node::log_end() const { return parts_->replica.buffer().end(); }
+std::optional<LogPoint> Node::log_at(Index index) const { return parts_->replica.point_at(index); }
+std::string Node::dump() const { return parts_->admin.dump(); }
+std::vector<std::byte> Node::black_box() const { return {}; }
+
+void Node::Parts::handle(io::Event& event) {
+    ++context.counters.events;
+    std::visit([this](auto& what) { on(what); }, event.what);
+}
+
+void Node::Parts::on(io::Frame& frame) {
+    if (clients.owns(frame.conn)) return clients.frame(frame, pump.leader());
+    if (!peers.owns(frame.conn)) return;  // closed in this very turn
+    std::optional<Peers::Incoming> incoming = peers.frame(frame);
+    links();
+    if (!incoming) return;
+    if (incoming->message.trailer) after_trailer(incoming->from, *incoming->message.trailer);
+    if (std::holds_alternative<raft::msg::Append>(incoming->message.message))
+        pump.append_from(incoming->from, std::move(incoming->message));
+    else
+        replica.step(context.now, raft::ev::Message{incoming->from, incoming->message.message, {}});
+}
+
+void Node::Parts::after_trailer(NodeId from, const proto::Trailer& trailer) {
+    bool may_lead =
+        (trailer.flags & (proto::kTrailerFull | proto::kTrailerStalled | proto::kTrailerDamaged)) == 0;
+    auto [known, added] = peer_may_lead.emplace(from, true);
+    if (known->second != may_lead) {
+        known->second = may_lead;
+        replica.step(context.now, raft::ev::Peer{from, may_lead});
+    }
+    // Both sides are committed up to there: two chains mean two histories.
+    if (Index{trailer.chain_index} > pump.committed().index) return;
+    auto mine = replica.point_at(Index{trailer.chain_index});
+    if (!mine || mine->chain == trailer.chain) return;
+    if (++context.counters.chain_mismatches == 1)
+        context.log(LogLevel::error, "history_differs")("peer", raw(from))("index", trailer.chain_index)(
+            "chain", to_hex(mine->chain))("peer_chain", to_hex(trailer.chain));
+}
+
+void Node::Parts::on(io::Completed& done) {
+    if (wal->completed(done)) return drain_log();
+    switch (tag_of(done.token)) {
+        case TokenTag::verify: return appends.verified(done, pump.leader());
+        case TokenTag::boots: return peers.boots_written(number_of(done.token), done.error);
+        case TokenTag::wal: break;
+    }
+    UNREACHABLE();
+}
+
+void Node::Parts::drain_log() {
+    if (auto id = wal->take_durable()) pump.durable(*id);
+    while (auto read = reader.take()) pump.read_done(read->purpose, read->result);
+}
+
+void Node::Parts::on(io::Opened& opened) {
+    bool peer = opened.kind == io::ConnClass::peer_control || opened.kind == io::ConnClass::peer_bulk;
+    if (!peer) return clients.opened(opened);
+    if (opened.accepted || peers.owns(opened.conn)) peers.opened(opened);
+}
+
+void Node::Parts::on(io::Closed& closed) {
+    if (clients.owns(closed.conn)) return clients.closed(closed.conn);
+    peers.closed(closed);
+    links();
+}
+
+void Node::Parts::links() {
+    while (auto change = peers.take_link_change())
+        replica.step(context.now, raft::ev::Link{change->peer, change->up});
+}
+
+void Node::Parts::tick() {
+    if (wal->deadline() <= context.now) wal->tick(context.now);
+    if (peers.deadline() <= context.now) peers.tick(context.now);
+    if (clients.deadline() <= context.now) clients.tick(context.now);
+    if (replica.core().deadline() <= context.now) replica.step(context.now, raft::ev::Tick{});
+}
+
+Instant Node::Parts::deadline() {
+    if (pump.more()) return context.now;
+    Instant at =
+        std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(), stop_by});
+    // A write that hangs changes what this member may do, and nothing else would wake us.
+    if (auto oldest = wal->oldest_unsynced()) {
+        Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);
+        if (stalls > context.now) at = std::min(at, stalls);
+    }
+    return at;
+}
+
+void Node::Parts::on(io::Stop&) {
+    if (context.stopping) {
+        stopped = true;
+        return;
+    }
+    context.stopping = true;
+    stop_by = context.now + kStopWithin;
+    context.log(LogLevel::info, "stopping");
+}
+
+void Node::Parts::advance_stop() {
+    if (!context.stopping || stopped) return;
+    bool late = context.now >= stop_by;
+    if (!appends.idle() && !late) return;
+    clients.close_all();
+    peers.close_all();
+    links();
+    wal->close_soon();
+    if (!wal->closed() && !late) return;
+    stopped = true;
+    context.log(LogLevel::info, "stopped")("last", raw(replica.core().last()));
+}
+
+}  // namespace raftd::daemon

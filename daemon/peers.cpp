@@ -1,0 +1,271 @@
+#include "daemon/peers.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "proto/frame.h"
+
+namespace raftd::daemon {
+namespace {
+
+constexpr Duration kGreetWithin = seconds(5);
+constexpr Duration kBackoffMin = milliseconds(50);
+constexpr Duration kBackoffMax = seconds(1);
+
+struct BootsJob : io::Job {
+    std::string path;
+    snapshot::Boots boots;
+    int error = 0;
+    void run(io::Files& files) noexcept override {
+        error = snapshot::write_boots(files, path, boots) ? 0 : EIO;
+    }
+};
+
+}  // namespace
+
+Peers::Peers(Context& context) : context_(context), random_(context.world.seed ^ 0x7065657273) {
+    for (const auto& [id, member] : context.members)
+        if (id != context.dir.identity.id) peers_.push_back({.id = id});
+}
+
+Peers::Peer* Peers::find(NodeId id) {
+    for (Peer& peer : peers_)
+        if (peer.id == id) return &peer;
+    return nullptr;
+}
+const Peers::Peer* Peers::find(NodeId id) const { return const_cast<Peers*>(this)->find(id); }
+
+void Peers::start() {
+    for (Peer& peer : peers_)
+        if (peer.id < context_.dir.identity.id) dial(peer);
+}
+
+void Peers::dial(Peer& peer) {
+    peer.dial_at = kNever;
+    peer.conn =
+        context_.world.network.connect(io::ConnClass::peer_control, context_.members.at(peer.id).peer);
+    conns_.emplace(peer.conn, Conn{peer.conn, peer.id, false, false, context_.now + kGreetWithin, 0});
+}
+
+void Peers::redial_later(Peer& peer) {
+    if (peer.id > context_.dir.identity.id || context_.stopping) return;
+    peer.backoff = std::clamp(peer.backoff * 2, kBackoffMin, kBackoffMax);
+    auto jitter = static_cast<int64_t>(random_.below(static_cast<uint64_t>(peer.backoff.ns / 2)));
+    peer.dial_at = context_.now + peer.backoff + Duration{jitter};
+}
+
+void Peers::opened(const io::Opened& opened) {
+    if (opened.accepted) {
+        if (context_.stopping) return context_.world.network.close(opened.conn);
+        conns_.emplace(opened.conn, Conn{opened.conn, NodeId{}, true, false, context_.now + kGreetWithin, 0});
+        return;
+    }
+    Conn& conn = conns_.at(opened.conn);
+    Slice hello = encode_hello(context_, conn.peer);
+    context_.world.network.send(conn.id, {&hello, 1});
+}
+
+void Peers::closed(const io::Closed& closed) { forget(closed.conn); }
+
+void Peers::drop(io::ConnId conn) {
+    context_.world.network.close(conn);
+    forget(conn);
+}
+
+void Peers::forget(io::ConnId id) {
+    auto found = conns_.find(id);
+    if (found == conns_.end()) return;
+    NodeId peer_id = found->second.peer;
+    conns_.erase(found);
+    Peer* peer = find(peer_id);
+    if (peer == nullptr || peer->conn != id) return;
+    peer->conn = io::kNoConn;
+    if (peer->linked) {
+        peer->linked = false;
+        changes_.push_back({peer->id, false});
+        context_.log(LogLevel::info, "peer_lost")("peer", context_.members.at(peer->id).name);
+    }
+    redial_later(*peer);
+}
+
+std::optional<Peers::Incoming> Peers::frame(const io::Frame& frame) {
+    Conn& conn = conns_.at(frame.conn);
+    switch (static_cast<proto::FrameType>(frame.type)) {
+        case proto::FrameType::hello: hello(conn, frame); return std::nullopt;
+        case proto::FrameType::hello_ok: hello_ok(conn, frame); return std::nullopt;
+        case proto::FrameType::hello_no: hello_no(conn, frame); return std::nullopt;
+        default: break;
+    }
+    if (!conn.ready) {
+        drop(conn.id);
+        return std::nullopt;
+    }
+    std::optional<PeerMessage> message = decode_peer(frame);
+    if (!message) {
+        ++context_.counters.peer_frames_bad;
+        context_.log(LogLevel::warn, "peer_frame_bad")("peer", raw(conn.peer))("type", frame.type);
+        drop(conn.id);
+        return std::nullopt;
+    }
+    ++context_.counters.peer_messages_in;
+    if (message->trailer) find(conn.peer)->trailer = message->trailer;
+    return Incoming{conn.peer, std::move(*message)};
+}
+
+void Peers::hello(Conn& conn, const io::Frame& frame) {
+    std::optional<Greeting> greeting = decode_hello(frame.bytes.view());
+    if (!conn.accepted || conn.peer != NodeId{} || !greeting || greeting->id == NodeId{})
+        return drop(conn.id);
+    if (auto refusal = judge(context_, *greeting)) return refuse(conn, *refusal);
+    Peer* peer = find(greeting->id);
+    if (peer == nullptr)
+        return refuse(conn, {Refusal::Code::other, "isn't a member that this one knows of", ""});
+    if (peer->conn != io::kNoConn) drop(peer->conn);  // the newer connection is the living one
+    conn.peer = greeting->id;
+    peer->conn = conn.id;
+    greeted(conn, *greeting);
+}
+
+void Peers::hello_ok(Conn& conn, const io::Frame& frame) {
+    std::optional<Greeting> greeting = decode_hello_ok(frame.bytes.view());
+    if (conn.accepted || conn.ready || !greeting) return drop(conn.id);
+    if (auto refusal = judge(context_, *greeting)) return refuse(conn, *refusal);
+    if (greeting->id != conn.peer)
+        return refuse(conn, {Refusal::Code::other_node,
+                             "answers at the address of " + context_.members.at(conn.peer).name +
+                                 " as member " + std::to_string(raw(greeting->id)),
+                             "check the addresses in cluster.toml"});
+    greeted(conn, *greeting);
+}
+
+void Peers::greeted(Conn& conn, const Greeting& greeting) {
+    if (!is_new_boot(context_, greeting)) {
+        conn.boots_needed = boots_version_;  // the same start may still be on its way to disk
+        if (boots_on_disk_ >= conn.boots_needed) finish(conn);
+        return;
+    }
+    context_.dir.boots.peers[greeting.id] = greeting.boot;
+    conn.boots_needed = ++boots_version_;
+    if (!boots_in_flight_) write_boots();
+}
+
+void Peers::write_boots() {
+    auto job = std::make_unique<BootsJob>();
+    job->path = context_.dir.path;
+    job->boots = context_.dir.boots;
+    boots_in_flight_ = true;
+    context_.world.worker.submit(io::Lane::state, std::move(job),
+                                 make_token(TokenTag::boots, boots_version_));
+}
+
+void Peers::boots_written(uint64_t version, int error) {
+    boots_in_flight_ = false;
+    if (error == 0) boots_on_disk_ = std::max(boots_on_disk_, version);
+    if (boots_on_disk_ < boots_version_) {
+        if (error == 0) write_boots();  // else: the next greeting tries again; nobody is answered before
+    }
+    for (Peer& peer : peers_) {
+        auto found = conns_.find(peer.conn);
+        if (found == conns_.end() || found->second.ready || found->second.boots_needed == 0) continue;
+        if (error != 0)
+            drop(peer.conn);
+        else if (found->second.boots_needed <= boots_on_disk_)
+            finish(found->second);
+    }
+}
+
+void Peers::finish(Conn& conn) {
+    conn.ready = true;
+    Peer& peer = *find(conn.peer);
+    if (conn.accepted) {
+        Slice answer = encode_hello_ok(context_, NodeId{});
+        context_.world.network.send(conn.id, {&answer, 1});
+    }
+    peer.linked = true;
+    peer.backoff = {};
+    peer.last_refusal.clear();
+    changes_.push_back({peer.id, true});
+    context_.log(LogLevel::info, "peer_linked")("peer", context_.members.at(peer.id).name);
+}
+
+void Peers::refuse(Conn& conn, const Refusal& refusal) {
+    context_.log(LogLevel::warn, "peer_refused")("peer", raw(conn.peer))("why", refusal.what);
+    Slice answer = encode_hello_no(context_, refusal);
+    context_.world.network.send(conn.id, {&answer, 1});
+    if (Peer* peer = find(conn.peer)) peer->backoff = kBackoffMax;
+    drop(conn.id);
+}
+
+void Peers::hello_no(Conn& conn, const io::Frame& frame) {
+    std::optional<Refusal> refusal = decode_hello_no(frame.bytes.view());
+    if (!refusal) return drop(conn.id);
+    using Code = Refusal::Code;
+    // These three say that *this* directory must not run: another start of it was seen, or it isn't the
+    // member's.
+    if (refusal->code == Code::stale_boot || refusal->code == Code::copied_boot ||
+        refusal->code == Code::other_incarnation)
+        fatal(ExitCode::directory_in_use,
+              "the cluster refuses this member: " + refusal->what + " (hint: " + refusal->hint + ")");
+    if (Peer* peer = find(conn.peer)) {
+        peer->backoff = kBackoffMax;
+        if (peer->last_refusal != refusal->what)
+            context_.log(LogLevel::error, "refused_by_peer")("peer", raw(peer->id))("why", refusal->what)(
+                "hint", refusal->hint);
+        peer->last_refusal = refusal->what;
+    }
+    drop(conn.id);
+}
+
+void Peers::send(NodeId to, const Slice& head, std::span<const Slice> entries) {
+    Peer* peer = find(to);
+    if (peer == nullptr || !peer->linked) return;
+    ++context_.counters.peer_messages_out;
+    context_.world.network.send(peer->conn, {&head, 1});
+    if (!entries.empty()) context_.world.network.send(peer->conn, entries);
+}
+
+bool Peers::linked(NodeId id) const {
+    const Peer* peer = find(id);
+    return peer != nullptr && peer->linked;
+}
+
+uint64_t Peers::queued_bytes(NodeId id) const {
+    const Peer* peer = find(id);
+    return peer != nullptr && peer->linked ? context_.world.network.queued_bytes(peer->conn) : 0;
+}
+
+const std::optional<proto::Trailer>& Peers::trailer(NodeId id) const {
+    static const std::optional<proto::Trailer> kNone;
+    const Peer* peer = find(id);
+    return peer != nullptr ? peer->trailer : kNone;
+}
+
+std::optional<LinkChange> Peers::take_link_change() {
+    if (changes_.empty()) return std::nullopt;
+    LinkChange change = changes_.front();
+    changes_.erase(changes_.begin());
+    return change;
+}
+
+Instant Peers::deadline() const {
+    Instant at = kNever;
+    for (const Peer& peer : peers_) at = std::min(at, peer.dial_at);
+    for (const auto& [id, conn] : conns_)
+        if (!conn.ready) at = std::min(at, conn.greet_by);
+    return at;
+}
+
+void Peers::tick(Instant now) {
+    std::vector<io::ConnId> late;
+    for (const auto& [id, conn] : conns_)
+        if (!conn.ready && conn.greet_by <= now) late.push_back(id);
+    for (io::ConnId id : late) drop(id);
+    for (Peer& peer : peers_)
+        if (peer.dial_at <= now && peer.conn == io::kNoConn) dial(peer);
+}
+
+void Peers::close_all() {
+    while (!conns_.empty()) drop(conns_.begin()->first);
+}
+
+}  // namespace raftd::daemon

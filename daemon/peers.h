@@ -1,0 +1,91 @@
+// Connections between members: one a pair, dialed by the member with the higher id. Knows the handshake, the
+// newest start seen of each peer (on disk before it is answered: H6), redialing, and the answers' trailers.
+// Loop thread only.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/random.h"
+#include "daemon/handshake.h"
+#include "daemon/peer_codec.h"
+
+namespace raftd::daemon {
+
+/// A change of the link to a peer that the core must hear of.
+struct LinkChange {
+    NodeId peer;
+    bool up;
+};
+
+class Peers {
+public:
+    explicit Peers(Context& context);
+
+    void start();  // dials whom it must
+    bool owns(io::ConnId conn) const { return conns_.contains(conn); }
+    /// Takes over a connection that was accepted on the peer listener, or that this class dialed.
+    void opened(const io::Opened& opened);
+    void closed(const io::Closed& closed);
+    /// A frame of one of its connections; a message for the core comes out once the handshake is done.
+    struct Incoming {
+        NodeId from;
+        PeerMessage message;
+    };
+    std::optional<Incoming> frame(const io::Frame& frame);
+    void boots_written(uint64_t version, int error);
+
+    /// Sends to a peer; dropped when there is no link (Raft sends again).
+    void send(NodeId to, const Slice& head, std::span<const Slice> entries = {});
+    bool linked(NodeId peer) const;
+    uint64_t queued_bytes(NodeId peer) const;
+    const std::optional<proto::Trailer>& trailer(NodeId peer) const;
+    std::optional<LinkChange> take_link_change();
+
+    Instant deadline() const;
+    void tick(Instant now);
+    void close_all();
+
+private:
+    struct Conn {
+        io::ConnId id;
+        NodeId peer{};  // 0: not known yet
+        bool accepted, ready = false;
+        Instant greet_by;
+        uint64_t boots_needed = 0;  // version of the boots file that must be on disk first
+    };
+    struct Peer {
+        NodeId id;
+        io::ConnId conn = io::kNoConn;  // being dialed, shaking hands, or linked
+        bool linked = false;
+        Instant dial_at = kNever;
+        Duration backoff{};
+        std::optional<proto::Trailer> trailer{};
+        std::string last_refusal{};  // logged once
+    };
+
+    Peer* find(NodeId id);
+    const Peer* find(NodeId id) const;
+    void dial(Peer& peer);
+    void redial_later(Peer& peer);
+    void hello(Conn& conn, const io::Frame& frame);
+    void hello_ok(Conn& conn, const io::Frame& frame);
+    void hello_no(Conn& conn, const io::Frame& frame);
+    void greeted(Conn& conn, const Greeting& greeting);
+    void finish(Conn& conn);
+    void refuse(Conn& conn, const Refusal& refusal);
+    void drop(io::ConnId conn);
+    void forget(io::ConnId conn);
+    void write_boots();
+
+    Context& context_;
+    Random random_;
+    std::vector<Peer> peers_;           // by id
+    std::map<io::ConnId, Conn> conns_;  // ordered: it is walked
+    std::vector<LinkChange> changes_;
+    uint64_t boots_version_ = 0, boots_on_disk_ = 0;
+    bool boots_in_flight_ = false;
+};
+
+}  // namespace raftd::daemon

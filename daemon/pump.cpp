@@ -1,0 +1,341 @@
+// The safe order of one turn (thesis 10.2; hard cases H4, H5, H10):
+//   1. everything ready has been stepped (daemon/node.cpp); collect says what is owed
+//   2. the write goes to the log: the slowest part starts first
+//   3. what needs no sync leaves now: a leader's entries, pre-votes
+//   4. what carries my term or my promise parks behind its write
+//   5. entries that a follower needs and memory lacks are asked for
+//   6. an entry the core wants (the no-op of a reign) is placed, and the round begins again
+//   7. commit: appenders are answered, readers get what is committed
+//   8. lost office: outcomes that nobody can know are called unknown; reads end
+// A sync that completes is stepped first; only then do the answers parked behind it leave, without those of a
+// term that is over.
+#include "daemon/pump.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/check.h"
+#include "proto/frame.h"
+
+namespace raftd::daemon {
+namespace {
+
+namespace msg = raft::msg;
+constexpr int kRoundsMax = 8;
+
+Term term_of(const msg::Any& message) {
+    return std::visit([](const auto& m) { return m.term; }, message);
+}
+
+LogPoint point_of(const wal::ReadResult& result) {
+    EntryCursor cursor(result.entries.view());
+    const EntryHeader* header = cursor.next();
+    CHECK(header != nullptr);
+    return point_after(*header);
+}
+
+}  // namespace
+
+Pump::Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Peers& peers)
+    : context_(context),
+      replica_(replica),
+      wal_(wal),
+      reader_(reader),
+      peers_(peers),
+      committed_(wal.base()) {}
+
+void Pump::attach(Appends& appends, Tails& tails) {
+    appends_ = &appends;
+    tails_ = &tails;
+}
+
+uint64_t Pump::wall_ms() const {
+    return static_cast<uint64_t>(std::max<int64_t>(context_.world.clock.wall_ms(), 0));
+}
+
+void Pump::turn() {
+    update_health();
+    more_ = false;
+    bool again = true;
+    for (int round = 0; again && round < kRoundsMax; ++round) {
+        replica_.flush_proposals();
+        replica_.collect(output_);
+        again = perform();
+        ++context_.counters.rounds;
+    }
+    more_ |= again;
+    more_ |= tails_->serve(committed_);
+    if (tails_->waiting() != readers_told_) {
+        readers_told_ = tails_->waiting();
+        replica_.step(context_.now, raft::ev::Readers{readers_told_});
+    }
+    replica_.release(output_.durable, context_.options.settings.log.buffer_bytes);
+}
+
+/// Steps 2 to 8 for one output; true when the core was stepped again and owes more.
+bool Pump::perform() {
+    CHECK(!output_.reset.has_value());  // snapshots aren't installed yet
+    if (output_.diverged)
+        fatal(ExitCode::diverged, "the leader contradicts entry " + std::to_string(raw(*output_.diverged)) +
+                                      ", which is committed here: nothing was changed (hint: compare the "
+                                      "members with raftctl status before going on)");
+    bool stepped = false;
+    if (output_.write) write(*output_.write);
+    for (const raft::Send& out : output_.send) send(out);
+    for (const auto& wanted : output_.fetch) stepped |= fetch(wanted);
+    if (output_.role) role_changed(*output_.role);
+    if (output_.want) stepped |= want(*output_.want);
+    advance_commit(output_.commit);
+    if (output_.lost_after) appends_->lost_after(*output_.lost_after);
+    for (const auto& [read, index] : output_.reads) tails_->read_confirmed(read, index);
+    for (ReadId read : output_.reads_failed) tails_->read_failed(read);
+    return stepped;
+}
+
+void Pump::write(const raft::Output::Write& write) {
+    std::optional<LogPoint> before = replica_.point_at(write.keep_upto);
+    CHECK(before.has_value());
+    slices_.clear();
+    if (write.last > write.keep_upto) replica_.buffer().slices(write.keep_upto + 1, write.last, slices_);
+    writes_.emplace_back(write.id, context_.now);
+    wal_.write({write.id, write.hard, *before, write.last, slices_, write.sync_needed});
+    slices_.clear();
+}
+
+void Pump::send(const raft::Send& send) {
+    if (send.after > durable_)
+        park(send);
+    else
+        send_now(send.to, send.message);
+}
+
+void Pump::park(const raft::Send& send) {
+    auto later = [](WriteId after, const Parked& parked) { return after < parked.after; };
+    auto at = std::upper_bound(parked_.begin(), parked_.end(), send.after, later);
+    parked_.insert(at, {send.after, send.to, term_of(send.message), send.message});
+}
+
+void Pump::durable(WriteId id) {
+    durable_ = id;
+    while (!writes_.empty() && writes_.front().first <= id) {
+        auto micros = static_cast<uint64_t>((context_.now - writes_.front().second).ns / 1000);
+        // Quarter octaves: enough to tell a p99 within a fifth.
+        size_t octave = static_cast<size_t>(std::bit_width(micros | 1)) - 1;
+        size_t quarter = octave >= 2 ? (micros >> (octave - 2)) & 3 : 0;
+        ++sync_histogram_[std::min<size_t>(octave * 4 + quarter, 63)];
+        writes_.pop_front();
+    }
+    replica_.step(context_.now, raft::ev::Durable{id});
+    Term term = replica_.core().term();
+    while (!parked_.empty() && parked_.front().after <= id) {
+        Parked parked = std::move(parked_.front());
+        parked_.pop_front();
+        if (parked.term != term) continue;
+        // One answer a follower and sync: a later one of the same kind says all that this one says.
+        bool superseded = false;
+        if (std::holds_alternative<msg::AppendOk>(parked.message)) {
+            for (Parked& other : parked_) {
+                if (other.after > id) break;
+                auto* newer = std::get_if<msg::AppendOk>(&other.message);
+                if (newer == nullptr || other.to != parked.to || other.term != term) continue;
+                const auto& older = std::get<msg::AppendOk>(parked.message);
+                newer->match = std::max(newer->match, older.match);
+                newer->round = std::max(newer->round, older.round);
+                superseded = true;
+                break;
+            }
+        }
+        if (!superseded) send_now(parked.to, parked.message);
+    }
+}
+
+void Pump::send_now(NodeId to, const msg::Any& message) {
+    if (const auto* append = std::get_if<msg::Append>(&message)) return send_append(to, *append);
+    peers_.send(to, encode_peer(message, 0, 0, trailer()));
+}
+
+void Pump::send_append(NodeId to, const msg::Append& append) {
+    if (append.last <= append.prev.index) return peers_.send(to, encode_peer(append, 0, 0, {}));
+    Index first = append.prev.index + 1;
+    auto count = static_cast<uint32_t>(append.last - append.prev.index);
+    slices_.clear();
+    const LogBuffer& buffer = replica_.buffer();
+    auto fetched = std::find_if(fetched_.begin(), fetched_.end(),
+                                [&](const FetchedRun& run) { return run.to == to && run.first == first; });
+    if (buffer.holds(first) && buffer.holds(append.last)) {
+        buffer.slices(first, append.last, slices_);
+    } else if (fetched != fetched_.end() && fetched->last == append.last) {
+        slices_.push_back(fetched->entries);
+    } else {
+        // The core counted on memory that has been given back since: the same message goes a little later.
+        ++context_.counters.late_sends;
+        return reader_.from_files({wal::ReadRequest::By::index, raw(first), kChunkBytes, append.last},
+                                  {.who = ReadFor::Who::late_send, .a = raw(to), .append = append});
+    }
+    if (fetched != fetched_.end()) fetched_.erase(fetched);
+    uint64_t bytes = 0;
+    for (const Slice& slice : slices_) bytes += slice.size();
+    peers_.send(to, encode_peer(append, count, bytes, {}), slices_);
+    slices_.clear();
+}
+
+bool Pump::fetch(const raft::Output::Fetch& fetch) {
+    const LogBuffer& buffer = replica_.buffer();
+    if (buffer.holds(fetch.first)) {
+        Index last = buffer.last_within(fetch.first, replica_.core().last(), fetch.bytes_max);
+        replica_.step(context_.now, raft::ev::Fetched{fetch.id, fetch.to, fetch.first, last,
+                                                      buffer.bytes_of(fetch.first, last), raft::ev::Got::ok});
+        return true;
+    }
+    reader_.from_files({wal::ReadRequest::By::index, raw(fetch.first), fetch.bytes_max, buffer.first() - 1},
+                       {.who = ReadFor::Who::follower, .a = fetch.id, .b = raw(fetch.to)});
+    return false;
+}
+
+void Pump::read_done(const ReadFor& purpose, wal::ReadResult& result) {
+    bool ok = result.code == wal::ReadCode::ok;
+    if (result.code == wal::ReadCode::damaged)
+        context_.log(LogLevel::error, "log_damaged")("why", result.what);
+    switch (purpose.who) {
+        case ReadFor::Who::follower: {
+            NodeId to{purpose.b};
+            auto got = ok                                   ? raft::ev::Got::ok
+                       : result.code == wal::ReadCode::gone ? raft::ev::Got::gone
+                                                            : raft::ev::Got::damaged;
+            std::erase_if(fetched_, [&](const FetchedRun& run) { return run.to == to; });
+            if (ok) fetched_.push_back({to, result.first, result.last, result.entries});
+            replica_.step(context_.now, raft::ev::Fetched{purpose.a, to, result.first, result.last,
+                                                          result.entries.size(), got});
+            return;
+        }
+        case ReadFor::Who::late_send: {
+            msg::Append append = purpose.append;
+            const raft::Core& core = replica_.core();
+            if (!ok || core.role() != raft::Role::leader || core.term() != append.term ||
+                result.first != append.prev.index + 1 || result.before.term != append.prev.term)
+                return;
+            append.last = result.last;
+            auto count = static_cast<uint32_t>(append.last - append.prev.index);
+            peers_.send(NodeId{purpose.a}, encode_peer(append, count, result.entries.size(), {}),
+                        {&result.entries, 1});
+            return;
+        }
+        case ReadFor::Who::follower_point: {
+            if (!waiting_append_) return;
+            Waiting waiting = std::move(*waiting_append_);
+            waiting_append_.reset();
+            if (!ok) return;
+            replica_.provide_point(point_of(result));
+            append_from(waiting.from, std::move(waiting.message));
+            return;
+        }
+        case ReadFor::Who::commit_point:
+            committed_read_under_way_ = false;
+            if (ok && result.first > committed_.index) committed_ = point_of(result);
+            return;
+        case ReadFor::Who::tail: tails_->read_done(purpose, result); return;
+    }
+}
+
+void Pump::append_from(NodeId from, PeerMessage message) {
+    using Accepted = Replica::Accepted;
+    Accepted accepted = replica_.accept_append(context_.now, from, message);
+    if (accepted == Accepted::needs_point && replica_.wanted_point() == wal_.base().index) {
+        replica_.provide_point(wal_.base());
+        accepted = replica_.accept_append(context_.now, from, message);
+    }
+    if (accepted == Accepted::stepped) return;
+    if (accepted == Accepted::needs_point) {
+        Index wanted = replica_.wanted_point();
+        // One at a time; the leader sends again what is dropped here.
+        if (waiting_append_) return;
+        waiting_append_ = {from, std::move(message)};
+        reader_.from_files({wal::ReadRequest::By::index, raw(wanted), 1, wanted},
+                           {.who = ReadFor::Who::follower_point});
+        return;
+    }
+    // A frame is whole (its checksum), so its sender's log and mine differ, or the sender damages what it
+    // sends.
+    uint64_t seen = ++context_.counters.chain_mismatches;
+    if (std::has_single_bit(seen))
+        context_.log(LogLevel::error, accepted == Accepted::bad_chain ? "append_chain_mismatch"
+                                                                      : "append_body_bad")("peer", raw(from))(
+            "index", raw(std::get<msg::Append>(message.message).prev.index) + 1)("seen", seen);
+}
+
+bool Pump::want(const raft::Output::Want& want) {
+    const raft::Core& core = replica_.core();
+    if (core.role() != raft::Role::leader || core.term() != want.term) return false;
+    if (want.kind == EntryKind::membership) {
+        replica_.propose_membership(context_.now, want.membership, wall_ms());
+        return true;
+    }
+    EntryHeader draft = draft_batch(0, {});
+    draft.kind = want.kind;
+    replica_.propose(context_.now, draft, {}, wall_ms());
+    return true;
+}
+
+void Pump::advance_commit(Index commit) {
+    appends_->committed(commit);
+    if (commit <= committed_.index) return;
+    if (auto point = replica_.point_at(commit)) {
+        committed_ = *point;
+        return;
+    }
+    // After a restart the committed end can lie in files only.
+    if (committed_read_under_way_) return;
+    committed_read_under_way_ = true;
+    reader_.from_files({wal::ReadRequest::By::index, raw(commit), 1, commit},
+                       {.who = ReadFor::Who::commit_point});
+}
+
+void Pump::role_changed(const raft::Output::RoleChange& role) {
+    if (role.leading) ++context_.counters.elections;
+    auto found = context_.members.find(role.leader);
+    context_.log(LogLevel::info, role.leading ? "became_leader" : "following")("term", raw(role.term))(
+        "leader", found != context_.members.end() ? found->second.name : "none")(
+        "commit", raw(output_.commit))("last", raw(replica_.core().last()));
+}
+
+void Pump::update_health() {
+    Duration stall_max = context_.options.settings.raft.election_timeout;
+    auto oldest = wal_.oldest_unsynced();
+    bool stalled = wal_.no_room() || (oldest && context_.now - *oldest > stall_max);
+    if (stalled == stalled_) return;
+    stalled_ = stalled;
+    context_.log(stalled ? LogLevel::warn : LogLevel::info, stalled ? "disk_stalled" : "disk_moves_again")(
+        "full", wal_.no_room());
+    replica_.step(context_.now, raft::Health{.may_vote = true, .may_lead = !stalled, .may_ack = true});
+}
+
+proto::Trailer Pump::trailer() const {
+    uint32_t flags = 0;
+    uint64_t free = context_.world.disk.free_bytes();
+    if (free < context_.options.settings.log.disk_free_min) flags |= proto::kTrailerFull;
+    if (stalled_) flags |= proto::kTrailerStalled;
+    return {wall_ms(), context_.dir.boots.mine.number, raw(committed_.index), committed_.chain, free, flags,
+            0};
+}
+
+std::vector<std::string> Pump::alarms() const {
+    std::vector<std::string> alarms;
+    if (wal_.no_room() || context_.world.disk.free_bytes() < context_.options.settings.log.disk_free_min)
+        alarms.emplace_back("disk_full");
+    if (stalled_) alarms.emplace_back("disk_stalled");
+    if (context_.counters.chain_mismatches != 0) alarms.emplace_back("chain_mismatch");
+    return alarms;
+}
+
+double Pump::sync_p99_ms() const {
+    uint64_t total = 0, seen = 0;
+    for (uint32_t count : sync_histogram_) total += count;
+    for (size_t i = 0; i < sync_histogram_.size(); ++i) {
+        seen += sync_histogram_[i];
+        if (total != 0 && seen * 100 >= total * 99)
+            return static_cast<double>((4 + i % 4) << (i / 4)) / 4 / 1000;
+    }
+    return 0;
+}
+
+}  // namespace raftd::daemon

@@ -1,0 +1,95 @@
+// The heart: carries out what the core asks for, once a turn, in the one safe order (numbered in pump.cpp).
+// Loop thread only.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "daemon/append.h"
+#include "daemon/log_reader.h"
+#include "daemon/peers.h"
+#include "daemon/tail.h"
+
+namespace raftd::daemon {
+
+class Pump {
+public:
+    Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Peers& peers);
+    void attach(Appends& appends, Tails& tails);
+
+    /// Performs all that is owed. Call once a turn, when every ready event has been stepped.
+    void turn();
+    /// The log says that everything up to `id` is synced: tells the core, then lets the answers go that
+    /// waited for it.
+    void durable(WriteId id);
+    /// Entries for a follower, or a point of the log, came from files.
+    void read_done(const ReadFor& purpose, wal::ReadResult& result);
+    /// An append of a peer; parked while a point of the log is read for it.
+    void append_from(NodeId from, PeerMessage message);
+
+    /// The newest committed point that is known here: what readers may see.
+    const LogPoint& committed() const { return committed_; }
+    NodeId leader() const { return replica_.core().leader(); }
+    std::vector<std::string> alarms() const;
+    double sync_p99_ms() const;
+    proto::Trailer trailer() const;
+    /// Something is left for another turn at once.
+    bool more() const { return more_; }
+
+private:
+    struct Parked {
+        WriteId after;
+        NodeId to;
+        Term term;
+        raft::msg::Any message;
+    };
+    struct FetchedRun {
+        NodeId to;
+        Index first, last;
+        Slice entries;
+    };
+
+    bool perform();
+    void write(const raft::Output::Write& write);
+    void send(const raft::Send& send);
+    void park(const raft::Send& send);
+    void send_now(NodeId to, const raft::msg::Any& message);
+    void send_append(NodeId to, const raft::msg::Append& append);
+    bool fetch(const raft::Output::Fetch& fetch);
+    bool want(const raft::Output::Want& want);
+    void advance_commit(Index commit);
+    void role_changed(const raft::Output::RoleChange& role);
+    void update_health();
+    uint64_t wall_ms() const;
+
+    Context& context_;
+    Replica& replica_;
+    wal::Wal& wal_;
+    LogReader& reader_;
+    Peers& peers_;
+    Appends* appends_ = nullptr;
+    Tails* tails_ = nullptr;
+
+    raft::Output output_;
+    WriteId durable_{};
+    std::deque<Parked> parked_;  // by write id
+    std::vector<FetchedRun> fetched_;
+    std::vector<Slice> slices_;  // scratch
+    LogPoint committed_;
+    bool committed_read_under_way_ = false;
+    struct Waiting {
+        NodeId from;
+        PeerMessage message;
+    };
+    std::optional<Waiting> waiting_append_;
+    bool readers_told_ = false;
+    bool stalled_ = false;
+    bool more_ = false;
+    std::deque<std::pair<WriteId, Instant>> writes_;  // not durable yet, with the time they were asked for
+    std::array<uint32_t, 64>
+        sync_histogram_{};  // of write-to-durable times, quarter octaves of a microsecond
+};
+
+}  // namespace raftd::daemon

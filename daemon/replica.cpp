@@ -1,0 +1,106 @@
+#include "daemon/replica.h"
+
+#include "base/check.h"
+
+namespace raftd::daemon {
+
+Replica::Replica(raft::Core core, const LogPoint& log_end, uint32_t chunk_bytes)
+    : core_(std::move(core)), buffer_(log_end, chunk_bytes) {}
+
+raft::Core::Taken Replica::step(Instant now, decltype(raft::Event::what) what) {
+    flush_proposals();
+    return core_.step({now, std::move(what)});
+}
+
+EntryHeader Replica::propose(Instant now, const EntryHeader& draft, ByteView body, uint64_t wall_ms) {
+    EntryHeader placed = buffer_.append(draft, body, core_.term(), wall_ms);
+    proposals_.push_back({id_of(placed), static_cast<uint32_t>(encoded_bytes(placed)), nullptr});
+    proposed_at_ = now;
+    return placed;
+}
+
+EntryHeader Replica::propose_in_place(Instant now, const Slice& header_and_body, const EntryHeader& draft,
+                                      uint64_t wall_ms) {
+    EntryHeader placed = buffer_.append_in_place(header_and_body, draft, core_.term(), wall_ms);
+    proposals_.push_back({id_of(placed), static_cast<uint32_t>(encoded_bytes(placed)), nullptr});
+    proposed_at_ = now;
+    return placed;
+}
+
+EntryHeader Replica::propose_membership(Instant now, const Membership& membership, uint64_t wall_ms) {
+    flush_proposals();  // the meta points to `membership`, so it can't wait
+    std::vector<std::byte> body = encode_membership(membership);
+    EntryHeader draft = draft_batch(0, body);
+    draft.kind = EntryKind::membership;
+    EntryHeader placed = propose(now, draft, body, wall_ms);
+    proposals_.back().membership = &membership;
+    flush_proposals();
+    return placed;
+}
+
+void Replica::flush_proposals() {
+    if (proposals_.empty()) return;
+    // Nothing can have changed the core's mind since the entries were placed: every other step comes after
+    // this.
+    Index last = proposals_.back().id.index;
+    auto taken = core_.step({proposed_at_, raft::ev::Propose{proposals_}});
+    CHECK_EQ(taken.last, last);
+    proposals_.clear();
+}
+
+Replica::Accepted Replica::accept_append(Instant now, NodeId from, const PeerMessage& message) {
+    flush_proposals();
+    const auto& append = std::get<raft::msg::Append>(message.message);
+    std::optional<Index> keep = core_.keep_upto(append, message.entries);
+    uint64_t offset = 0;
+    if (keep && *keep < append.last) {
+        Accepted checked = check_new(*keep, message, offset);
+        if (checked != Accepted::stepped) return checked;
+    }
+    auto taken = core_.step({now, raft::ev::Message{from, message.message, message.entries}});
+    if (taken.last > taken.keep_upto) {
+        CHECK(keep.has_value());
+        CHECK_EQ(taken.keep_upto, *keep);
+        CHECK_EQ(taken.last, append.last);
+        take_in(taken, message, offset);
+    }
+    return Accepted::stepped;
+}
+
+Replica::Accepted Replica::check_new(Index keep, const PeerMessage& message, uint64_t& offset) {
+    std::optional<LogPoint> point = point_at(keep);
+    if (!point) {
+        wanted_point_ = keep;
+        return Accepted::needs_point;
+    }
+    EntryCursor cursor(message.entry_bytes.view());
+    offset = 0;
+    while (const EntryHeader* header = cursor.next()) {
+        if (Index{header->index} <= keep) {
+            offset = cursor.offset();
+            continue;
+        }
+        if (check_follows(*point, *header) != EntryFault::none) return Accepted::bad_chain;
+        if (check_body(*header, cursor.body()) != EntryFault::none) return Accepted::bad_body;
+        point = point_after(*header);
+    }
+    return Accepted::stepped;
+}
+
+void Replica::take_in(const raft::Core::Taken& taken, const PeerMessage& message, uint64_t offset) {
+    if (taken.keep_upto + 1 < buffer_.first())
+        buffer_.reset(*known_point_);  // the cut lies below what is in memory
+    else
+        buffer_.cut_after(taken.keep_upto);
+    known_point_.reset();
+    buffer_.adopt(message.entry_bytes.from(static_cast<uint32_t>(offset)));
+    CHECK_EQ(buffer_.last(), taken.last);
+}
+
+std::optional<LogPoint> Replica::point_at(Index index) const {
+    if (auto point = buffer_.point_at(index)) return point;
+    if (known_point_ && known_point_->index == index) return known_point_;
+    return std::nullopt;
+}
+
+}  // namespace raftd::daemon

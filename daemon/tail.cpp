@@ -1,0 +1,281 @@
+#include "daemon/tail.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "proto/frame.h"
+
+namespace raftd::daemon {
+namespace {
+
+using proto::TailCode;
+using proto::TailFrom;
+
+constexpr Index kNoEnd{UINT64_MAX};
+constexpr uint64_t kFrameBytesMax = 256u << 10;  // of entries in one frame, or one entry
+constexpr uint64_t kReadBytesMax = 1u << 20;
+constexpr uint64_t kTurnBytesMax = 4u << 20;  // of all tails in one turn
+
+}  // namespace
+
+Tails::Tails(Context& context, Replica& replica, LogReader& reader, Clients& clients)
+    : context_(context), replica_(replica), reader_(reader), clients_(clients) {}
+
+bool Tails::open(ClientConn& conn, const io::Frame& frame) {
+    proto::TailOpen open;
+    if (!proto::read_fixed(frame.bytes.view(), open)) return false;
+    Key key{conn.id, frame.stream};
+    if (tails_.contains(key)) return false;
+    bool follow = (open.flags & proto::kTailFollow) != 0;
+    bool linearizable = (open.flags & proto::kTailLinearizable) != 0;
+    Tail tail{.key = key,
+              .generation = ++generation_last_,
+              .follow = follow,
+              .from = open.from,
+              .value = open.value,
+              .to_lsn = open.to_lsn,
+              .credit = open.credit,
+              .phase = linearizable ? Phase::confirming : Phase::behind,
+              .stop_at = kNoEnd};
+    ++conn.tails;
+    Tail& placed = tails_.emplace(key, tail).first->second;
+    if (open.from > TailFrom::time_ms || (open.flags & ~3u) != 0 ||
+        (open.from == TailFrom::lsn && open.value == 0) ||
+        (open.from == TailFrom::index && open.value == 0)) {
+        end(placed, TailCode::bad_request, 0);
+    } else if (tails_.size() > context_.options.settings.limits.tails_max || context_.stopping) {
+        end(placed, TailCode::busy, 0);
+    } else if (linearizable) {
+        // Unique over starts of the process, as the core asks for.
+        placed.read = ReadId{context_.dir.boots.mine.number << 40 | placed.generation};
+        reads_.emplace(placed.read, std::pair{key, placed.generation});
+        replica_.step(context_.now, raft::ev::Read{placed.read});
+    }
+    return true;
+}
+
+bool Tails::credit(ClientConn& conn, const io::Frame& frame) {
+    proto::TailCredit more;
+    if (!proto::read_fixed(frame.bytes.view(), more)) return false;
+    auto found = tails_.find({conn.id, frame.stream});
+    if (found == tails_.end()) return true;  // it has ended meanwhile
+    uint64_t& credit = found->second.credit;
+    credit = more.bytes > UINT64_MAX - credit ? UINT64_MAX : credit + more.bytes;
+    return true;
+}
+
+bool Tails::close(ClientConn& conn, const io::Frame& frame) {
+    if (tails_.erase({conn.id, frame.stream}) != 0) --conn.tails;
+    return true;
+}
+
+void Tails::conn_closed(io::ConnId conn) {
+    tails_.erase(tails_.lower_bound({conn, 0}), tails_.upper_bound({conn, UINT32_MAX}));
+}
+
+Tails::Tail* Tails::find(const Key& key, uint64_t generation) {
+    auto found = tails_.find(key);
+    return found != tails_.end() && found->second.generation == generation ? &found->second : nullptr;
+}
+
+void Tails::read_confirmed(ReadId read, Index index) {
+    auto found = reads_.find(read);
+    if (found == reads_.end()) return;
+    if (Tail* tail = find(found->second.first, found->second.second)) {
+        tail->phase = Phase::behind;
+        tail->read_index = index;
+    }
+    reads_.erase(found);
+}
+
+void Tails::read_failed(ReadId read) {
+    auto found = reads_.find(read);
+    if (found == reads_.end()) return;
+    if (Tail* tail = find(found->second.first, found->second.second)) end(*tail, TailCode::unavailable, 0);
+    reads_.erase(found);
+}
+
+void Tails::end(Tail& tail, TailCode code, uint64_t lsn) {
+    proto::TailEnd fixed{sizeof fixed, code, lsn};
+    clients_.send(tail.key.first,
+                  proto::make_frame(proto::FrameType::tail_end, tail.key.second, proto::fixed_bytes(fixed)));
+    tail.done = true;
+}
+
+bool Tails::has_room(const Tail& tail) const {
+    return context_.world.network.queued_bytes(tail.key.first) < io::Network::kHighWaterBytes;
+}
+
+bool Tails::serve(const LogPoint& committed) {
+    committed_ = committed;
+    uint64_t budget = kTurnBytesMax;
+    bool more = false;
+    waiting_ = false;
+    for (auto at = tails_.begin(); at != tails_.end();) {
+        Tail& tail = at->second;
+        if (!tail.done) more |= serve_one(tail, budget);
+        if (!tail.done) {
+            if (tail.phase == Phase::behind || (tail.follow && tail.next > committed_.index)) waiting_ = true;
+            ++at;
+            continue;
+        }
+        if (ClientConn* conn = clients_.find(tail.key.first)) --conn->tails;
+        at = tails_.erase(at);
+    }
+    return more;
+}
+
+bool Tails::serve_one(Tail& tail, uint64_t& budget) {
+    if (tail.phase == Phase::behind && tail.read_index <= committed_.index) place(tail);
+    while (tail.phase == Phase::streaming && !tail.done) {
+        if (!tail.announced) {
+            // Says where the stream stands, also when there is nothing to send yet. A place that isn't in
+            // memory is said by the first frame that is read from files.
+            if (auto before = replica_.point_at(tail.next - 1); before && tail.next > committed_.index)
+                send(tail, *before, tail.next - 1, {});
+        }
+        if (tail.next > tail.stop_at) {
+            end(tail, TailCode::end, raw(committed_.lsn_next) - 1);
+            return false;
+        }
+        if (tail.next > committed_.index || tail.credit == 0 || !has_room(tail)) return false;
+        if (budget == 0) return true;
+        if (!send_from_memory(tail, budget)) {
+            read_files(tail, budget);
+            return false;
+        }
+    }
+    return false;
+}
+
+/// Turns what was asked for into the index of the first entry. Everything up to the read index is committed
+/// here.
+void Tails::place(Tail& tail) {
+    if (!tail.follow) tail.stop_at = committed_.index;
+    uint64_t lsn_end = raw(committed_.lsn_next);
+    uint64_t lsn = tail.value;
+    switch (tail.from) {
+        case TailFrom::first: return begin(tail, replica_.core().view().base.index + 1);
+        case TailFrom::end: return begin(tail, committed_.index + 1);
+        case TailFrom::index:
+            if (tail.value <= raw(committed_.index) + 1 || tail.follow) return begin(tail, Index{tail.value});
+            return end(tail, TailCode::beyond, lsn_end - 1);
+        case TailFrom::time_ms: return locate(tail, wal::ReadRequest::By::time_ms, tail.value);
+        case TailFrom::last_n:
+            if (tail.value == 0) return begin(tail, committed_.index + 1);
+            lsn = tail.value >= lsn_end - 1 ? 1 : lsn_end - tail.value;
+            if (lsn_end == 1) return begin(tail, committed_.index + 1);
+            break;
+        case TailFrom::lsn: break;
+    }
+    if (lsn >= lsn_end) {
+        if (tail.follow) return begin(tail, committed_.index + 1);
+        return end(tail, TailCode::beyond, lsn_end - 1);
+    }
+    if (auto index = replica_.buffer().index_of(Lsn{lsn})) return begin(tail, *index);
+    locate(tail, wal::ReadRequest::By::lsn, lsn);
+}
+
+void Tails::begin(Tail& tail, Index next) {
+    tail.next = next;
+    tail.phase = Phase::streaming;
+}
+
+void Tails::locate(Tail& tail, wal::ReadRequest::By by, uint64_t value) {
+    tail.phase = Phase::locating;
+    reader_.from_files({by, value, kFrameBytesMax, committed_.index},
+                       {.who = ReadFor::Who::tail,
+                        .a = static_cast<uint64_t>(tail.key.first),
+                        .b = tail.key.second,
+                        .c = tail.generation});
+}
+
+void Tails::read_files(Tail& tail, uint64_t budget) {
+    tail.phase = Phase::reading;
+    uint64_t bytes = std::min({kReadBytesMax, std::max(budget, kFrameBytesMax), tail.credit});
+    reader_.from_files(
+        {wal::ReadRequest::By::index, raw(tail.next), bytes, std::min(committed_.index, tail.stop_at)},
+        {.who = ReadFor::Who::tail,
+         .a = static_cast<uint64_t>(tail.key.first),
+         .b = tail.key.second,
+         .c = tail.generation});
+}
+
+void Tails::read_done(const ReadFor& purpose, wal::ReadResult& result) {
+    Tail* tail = find({io::ConnId{purpose.a}, static_cast<uint32_t>(purpose.b)}, purpose.c);
+    if (tail == nullptr || tail->done) return;
+    bool locating = tail->phase == Phase::locating;
+    switch (result.code) {
+        case wal::ReadCode::ok: {
+            begin(*tail, result.first);
+            std::vector<Slice> entries{result.entries};
+            send(*tail, result.before, result.last, entries);
+            return;
+        }
+        case wal::ReadCode::beyond:  // nothing in files at or after it: it is in memory, or still to come
+            begin(*tail, locating ? committed_.index + 1 : tail->next);
+            return;
+        case wal::ReadCode::gone:
+            // Committed entries are never cut; a read that raced with a roll is simply tried again.
+            if (tail->next > replica_.core().view().base.index || locating) {
+                tail->phase = locating ? Phase::behind : Phase::streaming;
+                return;
+            }
+            return end(*tail, TailCode::trimmed, 1);
+        case wal::ReadCode::damaged:
+        case wal::ReadCode::failed:
+            context_.log(LogLevel::error, "log_read_failed")("why", result.what);
+            return end(*tail, TailCode::damaged, 0);
+    }
+}
+
+Index Tails::last_wanted(const Tail& tail, Index last) const {
+    if (tail.to_lsn == 0) return last;
+    auto index = replica_.buffer().index_of(Lsn{tail.to_lsn});
+    return index && *index < last ? std::max(*index, tail.next) : last;
+}
+
+bool Tails::send_from_memory(Tail& tail, uint64_t& budget) {
+    std::vector<Slice> entries;
+    Index upto = last_wanted(tail, std::min(committed_.index, tail.stop_at));
+    uint64_t bytes_max = std::min({kFrameBytesMax, budget, tail.credit});
+    auto before = replica_.buffer().point_at(tail.next - 1);
+    auto last = reader_.in_memory(tail.next, upto, bytes_max, entries);
+    if (!last || !before) return false;
+    uint64_t bytes = 0;
+    for (const Slice& slice : entries) bytes += slice.size();
+    send(tail, *before, *last, entries);
+    budget -= std::min(budget, bytes);
+    return true;
+}
+
+void Tails::send(Tail& tail, const LogPoint& before, Index last, const std::vector<Slice>& entries) {
+    uint64_t bytes = 0;
+    for (const Slice& slice : entries) bytes += slice.size();
+    uint32_t flags = last >= committed_.index ? proto::kTailCaughtUp : 0;
+    proto::TailData fixed{sizeof fixed,
+                          flags,
+                          raw(before.index),
+                          raw(before.term),
+                          before.chain,
+                          raw(before.lsn_next),
+                          raw(committed_.lsn_next) - 1,
+                          raw(committed_.index)};
+    clients_.send(tail.key.first, proto::make_frame_head(proto::FrameType::tail_data, tail.key.second,
+                                                         proto::fixed_bytes(fixed), bytes));
+    if (!entries.empty()) context_.world.network.send(tail.key.first, entries);
+    tail.announced = true;
+    tail.credit -= std::min(tail.credit, bytes);
+    tail.next = last + 1;
+    ++context_.counters.tail_frames;
+    context_.counters.tail_bytes += bytes;
+    if (tail.to_lsn != 0 && last <= replica_.buffer().last()) {
+        auto point = replica_.point_at(last);
+        if (point && raw(point->lsn_next) > tail.to_lsn)
+            end(tail, TailCode::end, raw(committed_.lsn_next) - 1);
+    }
+}
+
+void Tails::writable(io::ConnId) {}  // the next turn's serve() finds the room
+
+}  // namespace raftd::daemon
