@@ -71,56 +71,7 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
     pb::Answer answer;
     if (request.has_status()) {
-        pb::Status& status = *answer.mutable_status();
-        const auto& identity = context_.dir.identity;
-        raft::View view = replica_.core().view();
-        status.mutable_cluster_id()->set_high(identity.cluster_id.high);
-        status.mutable_cluster_id()->set_low(identity.cluster_id.low);
-        status.set_cluster_name(identity.cluster_name);
-        status.set_node_id(raw(identity.id));
-        status.set_name(identity.name);
-        status.set_role(role_text(view, identity.id));
-        status.set_term(raw(view.term));
-        status.set_leader(raw(leader));
-        const LogPoint& committed = pump_.committed();
-        status.set_commit_index(raw(committed.index));
-        status.set_commit_lsn(raw(committed.lsn_next) - 1);
-        status.set_chain(committed.chain);
-        status.set_durable_index(raw(view.durable));
-        status.set_last_index(raw(view.last));
-        status.set_last_lsn(raw(replica_.buffer().end().lsn_next) - 1);
-        status.set_first_lsn(raw(wal_.base().lsn_next));
-        status.set_wal_bytes(wal_.bytes());
-        status.set_uptime_ms(static_cast<uint64_t>((context_.now - context_.started).ns / 1'000'000));
-        status.set_boot(context_.dir.boots.mine.number);
-        status.set_version(context_.options.version);
-        status.set_pid(context_.options.pid);
-        status.set_config_index(raw(view.membership.index));
-        status.set_config_joint(view.membership.members.joint());
-        status.set_sync_p99_ms(pump_.sync_p99_ms());
-        for (const std::string& alarm : pump_.alarms()) status.add_alarms(alarm);
-        for (const auto& follower : view.followers) {
-            pb::FollowerStatus& to = *status.add_followers();
-            to.set_id(raw(follower.id));
-            to.set_mode(mode_text(follower.mode));
-            to.set_match_index(raw(follower.match));
-            to.set_next_index(raw(follower.next));
-            to.set_in_flight_bytes(follower.in_flight_bytes);
-            to.set_heard_ago_ms(static_cast<uint64_t>((context_.now - follower.heard_at).ns / 1'000'000));
-            to.set_connected(peers_.linked(follower.id));
-            if (auto point = replica_.point_at(follower.match)) to.set_match_lsn(raw(point->lsn_next) - 1);
-        }
-        for (const auto& [id, member] : context_.members) {
-            pb::MemberInfo& to = *status.add_members();
-            to.set_id(raw(id));
-            to.set_name(member.name);
-            to.set_peer(member.peer);
-            to.set_client(member.client);
-            to.set_voter(!member.learner);
-            to.set_priority(member.priority);
-        }
-        for (const NamedCounter& counter : named(context_.counters, wal_.counters()))
-            (*status.mutable_counters())[counter.name] = counter.value;
+        fill_status(*answer.mutable_status(), leader);
     } else if (request.has_dump()) {
         answer.mutable_dump()->set_text(dump());
     } else {
@@ -132,6 +83,62 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     std::string text = answer.SerializeAsString();
     clients_.send(conn.id, proto::make_message_frame(proto::FrameType::answer, frame.stream, as_bytes(text)));
     return true;
+}
+
+void Admin::fill_status(pb::Status& status, NodeId leader) const {
+    const auto& identity = context_.dir.identity;
+    raft::View view = replica_.core().view();
+    status.mutable_cluster_id()->set_high(identity.cluster_id.high);
+    status.mutable_cluster_id()->set_low(identity.cluster_id.low);
+    status.set_cluster_name(identity.cluster_name);
+    status.set_node_id(raw(identity.id));
+    status.set_name(identity.name);
+    status.set_role(role_text(view, identity.id));
+    status.set_term(raw(view.term));
+    status.set_leader(raw(leader));
+    const LogPoint& committed = pump_.committed();
+    status.set_commit_index(raw(committed.index));
+    status.set_commit_lsn(raw(committed.lsn_next) - 1);
+    status.set_chain(committed.chain);
+    status.set_durable_index(raw(view.durable));
+    status.set_last_index(raw(view.last));
+    status.set_last_lsn(raw(replica_.buffer().end().lsn_next) - 1);
+    status.set_first_lsn(raw(wal_.base().lsn_next));
+    status.set_wal_bytes(wal_.bytes());
+    status.set_uptime_ms(static_cast<uint64_t>((context_.now - context_.started).ns / 1'000'000));
+    status.set_boot(context_.dir.boots.mine.number);
+    status.set_version(context_.options.version);
+    status.set_pid(context_.options.pid);
+    status.set_config_index(raw(view.membership.index));
+    status.set_config_joint(view.membership.members.joint());
+    status.set_sync_p99_ms(pump_.sync_p99_ms());
+    fill_members(status, view);
+}
+
+void Admin::fill_members(pb::Status& status, const raft::View& view) const {
+    for (const std::string& alarm : pump_.alarms()) status.add_alarms(alarm);
+    for (const auto& follower : view.followers) {
+        pb::FollowerStatus& to = *status.add_followers();
+        to.set_id(raw(follower.id));
+        to.set_mode(mode_text(follower.mode));
+        to.set_match_index(raw(follower.match));
+        to.set_next_index(raw(follower.next));
+        to.set_in_flight_bytes(follower.in_flight_bytes);
+        to.set_heard_ago_ms(static_cast<uint64_t>((context_.now - follower.heard_at).ns / 1'000'000));
+        to.set_connected(peers_.linked(follower.id));
+        if (auto point = replica_.point_at(follower.match)) to.set_match_lsn(raw(point->lsn_next) - 1);
+    }
+    for (const auto& [id, member] : context_.members) {
+        pb::MemberInfo& to = *status.add_members();
+        to.set_id(raw(id));
+        to.set_name(member.name);
+        to.set_peer(member.peer);
+        to.set_client(member.client);
+        to.set_voter(!member.learner);
+        to.set_priority(member.priority);
+    }
+    for (const NamedCounter& counter : named(context_.counters, wal_.counters()))
+        (*status.mutable_counters())[counter.name] = counter.value;
 }
 
 std::string Admin::dump() const {

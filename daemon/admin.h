@@ -6,6 +6,10 @@
 #include "daemon/peers.h"
 #include "daemon/replica.h"
 
+namespace raftd::pb {
+class Status;
+}
+
 namespace raftd::daemon {
 
 class Pump;
@@ -20,6 +24,9 @@ public:
     std::string dump() const;
 
 private:
+    void fill_status(pb::Status& status, NodeId leader) const;
+    void fill_members(pb::Status& status, const raft::View& view) const;
+
     Context& context_;
     Replica& replica_;
     wal::Wal& wal_;

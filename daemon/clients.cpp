@@ -52,10 +52,7 @@ void Clients::close(io::ConnId conn) {
 }
 
 void Clients::close_all() {
-    std::vector<io::ConnId> all;
-    for (const auto& entry : conns_) all.push_back(entry.first);
-    std::sort(all.begin(), all.end());  // the order of a hash table must not leak out
-    for (io::ConnId conn : all) close(conn);
+    while (!conns_.empty()) close(conns_.begin()->first);
 }
 
 void Clients::send(io::ConnId conn, const Slice& frame) { context_.world.network.send(conn, {&frame, 1}); }

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
 #include "daemon/context.h"
@@ -61,7 +61,7 @@ private:
     Appends* appends_ = nullptr;
     Tails* tails_ = nullptr;
     Admin* admin_ = nullptr;
-    std::unordered_map<io::ConnId, std::unique_ptr<ClientConn>> conns_;
+    std::map<io::ConnId, std::unique_ptr<ClientConn>> conns_;
     std::deque<std::pair<Instant, io::ConnId>> ungreeted_;  // in order of their deadlines
 };
 

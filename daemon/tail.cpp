@@ -16,6 +16,12 @@ constexpr uint64_t kFrameBytesMax = 256u << 10;  // of entries in one frame, or 
 constexpr uint64_t kReadBytesMax = 1u << 20;
 constexpr uint64_t kTurnBytesMax = 4u << 20;  // of all tails in one turn
 
+bool well_formed(const proto::TailOpen& open) {
+    bool needs_value = open.from == TailFrom::lsn || open.from == TailFrom::index;
+    uint32_t known = proto::kTailFollow | proto::kTailLinearizable;
+    return open.from <= TailFrom::time_ms && (open.flags & ~known) == 0 && !(needs_value && open.value == 0);
+}
+
 }  // namespace
 
 Tails::Tails(Context& context, Replica& replica, LogReader& reader, Clients& clients)
@@ -39,9 +45,7 @@ bool Tails::open(ClientConn& conn, const io::Frame& frame) {
               .stop_at = kNoEnd};
     ++conn.tails;
     Tail& placed = tails_.emplace(key, tail).first->second;
-    if (open.from > TailFrom::time_ms || (open.flags & ~3u) != 0 ||
-        (open.from == TailFrom::lsn && open.value == 0) ||
-        (open.from == TailFrom::index && open.value == 0)) {
+    if (!well_formed(open)) {
         end(placed, TailCode::bad_request, 0);
     } else if (tails_.size() > context_.options.settings.limits.tails_max || context_.stopping) {
         end(placed, TailCode::busy, 0);
