@@ -64,5 +64,8 @@ endfunction()
 raftd_layer(raftd_cli cli EXCLUDE main.cpp
             LINK raftd_client_asio raftd_conf raftd_snapshot raftd_wal raftd_asio raftd_proto)
 raftd_program(raftctl SOURCES cli/main.cpp LINK raftd_cli CLI11::CLI11)
+# The option parser is dear to optimise and runs once.
+set_source_files_properties(cli/main.cpp PROPERTIES COMPILE_OPTIONS -O1)
+set_source_files_properties(cli/help.cpp PROPERTIES COMPILE_DEFINITIONS "RAFTD_VERSION=\"${PROJECT_VERSION}\"")
 raftd_program(raftd SOURCES daemon/main.cpp LINK raftd_daemon raftd_asio)
 raftd_program(raftsim SOURCES sim/main.cpp LINK raftd_sim)

@@ -1,0 +1,53 @@
+#include "cli/debug.h"
+
+#include "cli/ask.h"
+#include "cli/discover.h"
+#include "cli/view.h"
+#include "conf/load.h"
+#include "conf/units.h"
+
+namespace raftd::cli {
+namespace {
+
+/// The client address of the member of that name, by the file or by what members say.
+Result<std::string> address_of(const Context& context, const Found& found, const std::string& node) {
+    if (found.spec)
+        if (const conf::MemberSpec* member = conf::find_member(*found.spec, node)) return member->client;
+    ClusterView view = observe(found, context.timeout);
+    std::vector<std::string_view> names;
+    for (const MemberView& member : view.members) {
+        if (member.name == node) return member.client;
+        names.push_back(member.name);
+    }
+    auto near = conf::nearest(node, names);
+    return error(Errc::not_found, "no member is called `" + node + "`",
+                 near ? "did you mean " + std::string(*near) + "?" : "raftctl status lists the members");
+}
+
+}  // namespace
+
+Exit debug_dump(const Context& context, const DebugDumpOptions& options) {
+    auto found = find_cluster(context);
+    if (!found) return fail(context, found.error());
+    auto address = address_of(context, *found, options.node);
+    if (!address) return fail(context, address.error());
+    pb::Request request;
+    request.mutable_dump();
+    MemberAnswer answer = std::move(ask_each({*address}, request, context.timeout).front());
+    if (interrupted()) return Exit::interrupted;
+    if (!answer.answer)
+        return fail(context,
+                    error(Errc::unreachable, options.node + " (" + *address + "): " + answer.failure,
+                          "raftctl status"),
+                    {}, {{*address, answer.failure}});
+    if (!answer.answer->has_dump())
+        return fail(context, error(Errc::failed, options.node + ": " + answer.answer->error().what()));
+    std::string text = answer.answer->dump().text();
+    if (context.output == Output::text)
+        write_out(text + (text.ends_with("\n") ? "" : "\n"));
+    else
+        write_out(Json::object().add("schema", 1).add("node", options.node).add("dump", text).text() + "\n");
+    return finish_output(context, Exit::done);
+}
+
+}  // namespace raftd::cli

@@ -1,0 +1,22 @@
+// `raftctl init`: makes a cluster: cluster.toml and, for each member, a folder with settings and a whole data
+// directory.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+
+namespace raftd::cli {
+
+struct InitOptions {
+    std::string folder;
+    uint32_t nodes = 3;  // voters
+    uint32_t learners = 0;
+    uint32_t base_port = 7101;  // of peers; clients are 100 above
+    std::string host = "127.0.0.1";
+    std::vector<std::string> members;  // NAME=HOST:PORT; then the four above are void
+};
+Exit init(const Context& context, const InitOptions& options);
+
+}  // namespace raftd::cli

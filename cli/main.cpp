@@ -1,0 +1,346 @@
+// raftctl's main: the one place that knows the option parser. Declares commands and their flags, runs one,
+// and turns every usage error into one line with the nearest right word.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <functional>
+
+#include "cli/command.h"
+#include "cli/config.h"
+#include "cli/debug.h"
+#include "cli/destroy.h"
+#include "cli/help.h"
+#include "cli/init.h"
+#include "cli/logs.h"
+#include "cli/start.h"
+#include "cli/status.h"
+#include "conf/units.h"
+
+namespace raftd::cli {
+namespace {
+
+/// Everything that the line may say.
+struct Line {
+    Context context;
+    std::function<Exit()> run;
+    std::vector<CommandInfo> commands;
+    std::vector<std::string> help_topics;
+
+    InitOptions init;
+    StartOptions start;
+    StopOptions stop;
+    RestartOptions restart;
+    StatusOptions status;
+    WaitOptions wait;
+    LogsOptions logs;
+    DestroyOptions destroy;
+    ConfigOptions config;
+    DebugDumpOptions dump;
+};
+
+using Words = std::map<std::string, When>;
+const Words kWhen = {{"auto", When::automatic}, {"always", When::always}, {"never", When::never}};
+const std::map<std::string, Output> kOutput = {
+    {"text", Output::text}, {"json", Output::json}, {"jsonl", Output::jsonl}};
+const std::map<std::string, StartWait> kStartWait = {
+    {"leader", StartWait::leader}, {"ready", StartWait::ready}, {"none", StartWait::none}};
+
+/// One of a few words; anything else is a usage error that names them.
+template <class T>
+CLI::Option* add_choice(CLI::App* app, const std::string& flag, T& into,
+                        const std::map<std::string, T>& words, const std::string& what) {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : words) names.push_back(name);
+    auto take = [&into, words](const std::string& text) { into = words.at(text); };
+    return app->add_option_function<std::string>(flag, take, what)
+        ->check([names](const std::string& text) {
+            if (std::find(names.begin(), names.end(), text) != names.end()) return std::string();
+            std::string known;
+            for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+            return "`" + text + "` is not one of: " + known;
+        })
+        ->type_name("");
+}
+
+CLI::Option* add_duration(CLI::App* app, const std::string& flag, Duration& into, const std::string& what) {
+    return app
+        ->add_option_function<std::string>(
+            flag, [&into](const std::string& text) { into = *conf::parse_duration(text); }, what)
+        ->check([](const std::string& text) {
+            return conf::parse_duration(text) ? std::string()
+                                              : "`" + text + "` is not a duration like 150ms, 2s or 5m";
+        })
+        ->type_name("DUR");
+}
+
+void add_globals(CLI::App& app, Context& context) {
+    app.add_option("--endpoint", context.endpoints, "members to ask")
+        ->delimiter(',')
+        ->type_name("HOST:PORT")
+        ->allow_extra_args(false);
+    app.add_option("--cluster", context.cluster, "a cluster.toml, or its folder")->type_name("PATH");
+    add_choice(&app, "-o,--output", context.output, kOutput, "text, json or jsonl");
+    add_duration(&app, "--timeout", context.timeout, "without progress; default 10s");
+    add_choice(&app, "--progress", context.progress, kWhen, "auto, always or never");
+    add_choice(&app, "--color", context.color, kWhen, "auto, always or never");
+    app.add_flag("-q,--quiet", context.quiet, "errors only");
+    app.add_flag("-v,--verbose", context.verbose, "also which source named the cluster");
+    for (CLI::Option* option : app.get_options()) option->group("Flags of every command");
+}
+
+/// Declares a command: `examples` are whole lines, shown first in its help.
+CLI::App* add_command(CLI::App& parent, Line& line, const CommandInfo& info, const std::string& examples,
+                      std::function<Exit()> run) {
+    line.commands.push_back(info);
+    CLI::App* command =
+        parent.add_subcommand(std::string(info.name), examples + "\n" + std::string(info.summary));
+    if (run) command->callback([&line, run = std::move(run)] { line.run = run; });
+    return command;
+}
+
+void add_lifecycle(CLI::App& app, Line& line) {
+    CLI::App* init_command = add_command(
+        app, line, {"init", "DIR", kEveryday, "make a cluster: cluster.toml and a folder a member"},
+        "raftctl init demo\nraftctl init demo --nodes 5 --base-port 9100",
+        [&line] { return init(line.context, line.init); });
+    init_command->add_option("DIR", line.init.folder, "folder of the new cluster")->required();
+    init_command->add_option("--nodes", line.init.nodes, "voters, 1 to 9; default 3");
+    init_command->add_option("--learners", line.init.learners, "members that only receive");
+    init_command
+        ->add_option("--base-port", line.init.base_port,
+                     "first peer port, default 7101; client ports are 100 above")
+        ->check(CLI::Range(1024, 32000));
+    init_command->add_option("--host", line.init.host, "address of all members; default 127.0.0.1");
+    init_command
+        ->add_option("--member", line.init.members, "a member on some machine; clients dial PORT + 100")
+        ->type_name("NAME=HOST:PORT")
+        ->allow_extra_args(false);
+
+    CLI::App* start_command = add_command(
+        app, line, {"start", "[NODE...]", kEveryday, "start this machine's members"},
+        "raftctl start\nraftctl start n2 --wait ready", [&line] { return start(line.context, line.start); });
+    start_command->add_option("NODE", line.start.nodes, "members; default: all of this machine");
+    add_choice(start_command, "--wait", line.start.wait, kStartWait, "until leader (default), ready or none");
+    start_command->add_flag("--foreground", line.start.foreground, "become the daemon of one member");
+}
+
+void add_everyday(CLI::App& app, Line& line) {
+    CLI::App* status_command =
+        add_command(app, line, {"status", "", kEveryday, "who leads, who is up, how far each member is"},
+                    "raftctl status\nraftctl status --check && echo all members are up",
+                    [&line] { return status(line.context, line.status); });
+    status_command->add_flag("--watch", line.status.watch, "again each second");
+    status_command->add_flag("--check", line.status.check, "exit 10 when a member is missing");
+
+    CLI::App* stop_command = add_command(
+        app, line, {"stop", "[NODE...]", kEveryday, "stop this machine's members"},
+        "raftctl stop\nraftctl stop n2 --kill", [&line] { return stop(line.context, line.stop); });
+    stop_command->add_option("NODE", line.stop.nodes, "members; default: all of this machine");
+    stop_command->add_flag("--kill", line.stop.kill, "at once, like a crash; nothing acknowledged is lost");
+}
+
+void add_running(CLI::App& app, Line& line) {
+    CLI::App* restart_command =
+        add_command(app, line, {"restart", "[NODE...]", "running", "stop and start members"},
+                    "raftctl restart\nraftctl restart --rolling",
+                    [&line] { return restart(line.context, line.restart); });
+    restart_command->add_option("NODE", line.restart.nodes, "members; default: all of this machine");
+    restart_command->add_flag("--rolling", line.restart.rolling,
+                              "one at a time, each healthy before the next");
+
+    CLI::App* wait_command = add_command(
+        app, line, {"wait", "leader|healthy|lsn N", "running", "wait until it is so; for scripts"},
+        "raftctl wait leader --timeout 30s\nraftctl wait lsn 1000",
+        [&line] { return wait(line.context, line.wait); });
+    wait_command->require_subcommand(1);
+    wait_command->add_subcommand("leader", "a member leads")->callback([&line] {
+        line.wait.what = WaitFor::leader;
+    });
+    wait_command->add_subcommand("healthy", "a member leads and all answer")->callback([&line] {
+        line.wait.what = WaitFor::healthy;
+    });
+    CLI::App* lsn = wait_command->add_subcommand("lsn", "the record with that LSN is committed");
+    lsn->add_option("N", line.wait.lsn, "LSN")->required()->check(CLI::PositiveNumber);
+    lsn->callback([&line] { line.wait.what = WaitFor::lsn; });
+}
+
+void add_keeping(CLI::App& app, Line& line) {
+    CLI::App* logs_command = add_command(
+        app, line, {"logs", "[NODE...]", "running", "the daemons' logs, merged by time"},
+        "raftctl logs -f\nraftctl logs n1 -n 100", [&line] { return logs(line.context, line.logs); });
+    logs_command->add_option("NODE", line.logs.nodes, "members; default: all of this machine");
+    logs_command->add_flag("-f,--follow", line.logs.follow, "go on as lines come");
+    logs_command->add_option("-n,--lines", line.logs.lines, "how many of the last lines; default 20");
+
+    CLI::App* destroy_command =
+        add_command(app, line, {"destroy", "", "running", "remove a stopped cluster and all its data"},
+                    "raftctl destroy\nraftctl stop && raftctl destroy --yes",
+                    [&line] { return destroy(line.context, line.destroy); });
+    destroy_command->add_flag("--yes", line.destroy.yes, "don't ask");
+}
+
+/// A command of a command: `raftctl config check`.
+CLI::App* add_part(CLI::App* command, Line& line, const std::string& name, const std::string& summary,
+                   const std::string& examples, std::function<Exit()> run) {
+    CLI::App* part = command->add_subcommand(name, examples + "\n" + summary);
+    part->callback([&line, run = std::move(run)] { line.run = run; });
+    return part;
+}
+
+void add_looking(CLI::App& app, Line& line) {
+    CLI::App* config_command =
+        add_command(app, line, {"config", "check|show [FILE...]", "looking", "the settings' files"},
+                    "raftctl config check\nraftctl config show n1/raftd.toml", nullptr);
+    config_command->require_subcommand(1);
+    add_part(config_command, line, "check", "every problem with file, line and column",
+             "raftctl config check\nraftctl config check n1/raftd.toml",
+             [&line] { return config_check(line.context, line.config); })
+        ->add_option("FILE", line.config.files, "default: cluster.toml and each raftd.toml of this machine");
+    add_part(config_command, line, "show", "every setting with value, default and origin",
+             "raftctl config show\nraftctl config show n1/raftd.toml -o json",
+             [&line] { return config_show(line.context, line.config); })
+        ->add_option("FILE", line.config.files, "default: each raftd.toml of this machine");
+
+    CLI::App* debug_command = add_command(app, line, {"debug", "dump NODE", "looking", "inside a member"},
+                                          "raftctl debug dump n1\nraftctl debug dump n1 -o json", nullptr);
+    debug_command->require_subcommand(1);
+    add_part(debug_command, line, "dump", "live state of a member's core",
+             "raftctl debug dump n1\nraftctl debug dump n2 -o json",
+             [&line] { return debug_dump(line.context, line.dump); })
+        ->add_option("NODE", line.dump.node, "member")
+        ->required();
+}
+
+Exit show_version(const Context& context) {
+    if (context.output == Output::text)
+        write_out(version_text() + "\n");
+    else
+        write_out(Json::object().add("schema", 1).add("version", version_number()).text() + "\n");
+    return finish_output(context, Exit::done);
+}
+
+void add_about(CLI::App& app, Line& line) {
+    add_command(app, line, {"version", "", "about", "version of this program"},
+                "raftctl version\nraftctl version -o json", [&line] { return show_version(line.context); });
+    CLI::App* help_command =
+        add_command(app, line, {"help", "[COMMAND|all|exit-codes]", "about", "this and other help"},
+                    "raftctl help all\nraftctl help exit-codes", nullptr);
+    help_command->add_option("TOPIC", line.help_topics, "a command, all, exit-codes");
+}
+
+/// The command that the line names, as deep as it goes.
+const CLI::App* chosen(const CLI::App& app) {
+    const CLI::App* deepest = &app;
+    while (!deepest->get_subcommands().empty()) deepest = deepest->get_subcommands().front();
+    return deepest;
+}
+
+Exit show_help(const Context& context, CLI::App& app, const Line& line,
+               const std::vector<std::string>& topics) {
+    std::string text;
+    if (topics.empty()) {
+        text = overview(line.commands);
+    } else if (topics.front() == "all") {
+        text = help_all(line.commands);
+    } else if (topics.front() == "exit-codes") {
+        text = help_exit_codes();
+    } else {
+        CLI::App* command = &app;
+        for (const std::string& topic : topics) {
+            auto named =
+                command->get_subcommands([&](const CLI::App* one) { return one->get_name() == topic; });
+            if (named.empty())
+                return fail(context, error(Errc::bad_input, "there is no help on `" + topic + "`",
+                                           "raftctl help all"));
+            command = named.front();
+        }
+        text = command->help();
+    }
+    write_out(text);
+    return finish_output(context, Exit::done);
+}
+
+std::string nearest_of(const std::string& word, const std::vector<std::string>& words) {
+    std::vector<std::string_view> views(words.begin(), words.end());
+    auto near = conf::nearest(word, views);
+    return near ? std::string(*near) : "";
+}
+
+/// What wasn't understood, with the nearest command or flag.
+Error error_of_extra(const CLI::App& app, const std::string& extra) {
+    const CLI::App* command = chosen(app);
+    std::string help = command == &app ? "raftctl help all" : "raftctl " + command->get_name() + " --help";
+    std::vector<std::string> words;
+    bool flag = extra.starts_with("-");
+    std::string name = extra.substr(0, extra.find('='));
+    for (const CLI::App* at : {command, &app})
+        for (const CLI::Option* option : at->get_options())
+            for (const std::string& word : option->get_lnames()) words.push_back("--" + word);
+    if (!flag) {
+        words.clear();
+        for (const CLI::App* one : command->get_subcommands([](const CLI::App*) { return true; }))
+            words.push_back(one->get_name());
+    }
+    std::string near = nearest_of(name, words);
+    std::string what = flag                                ? "unknown flag `" + name + "`"
+                       : command == &app || !words.empty() ? "unknown command `" + extra + "`"
+                                                           : "unexpected argument `" + extra + "`";
+    return error(Errc::bad_input, what, near.empty() ? help : "did you mean " + near + "? (" + help + ")");
+}
+
+/// The output mode, for errors found before the line was read to its end.
+Output output_of(int count, char** arguments) {
+    for (int i = 1; i < count; ++i) {
+        std::string word = arguments[i], value;
+        if ((word == "-o" || word == "--output") && i + 1 < count) value = arguments[i + 1];
+        if (word.starts_with("--output=")) value = word.substr(9);
+        if (word.starts_with("-o") && word.size() > 2) value = word.substr(2);
+        if (auto found = kOutput.find(value); found != kOutput.end()) return found->second;
+    }
+    return Output::text;
+}
+
+Exit report_usage(const Line& line, const CLI::App& app, const CLI::ParseError& e) {
+    std::vector<std::string> extras = app.remaining(true);
+    if (dynamic_cast<const CLI::ExtrasError*>(&e) != nullptr && !extras.empty())
+        return fail(line.context, error_of_extra(app, extras.front()), "usage");
+    const CLI::App* command = chosen(app);
+    std::string help = command == &app ? "raftctl help all" : "raftctl " + command->get_name() + " --help";
+    if (dynamic_cast<const CLI::RequiredError*>(&e) != nullptr && !extras.empty())
+        return fail(line.context, error_of_extra(app, extras.front()), "usage");
+    return fail(line.context, error(Errc::bad_input, e.what(), help), "usage");
+}
+
+Exit run(int count, char** arguments) {
+    Line line;
+    CLI::App app("", "raftctl");
+    app.fallthrough();
+    app.require_subcommand(0, 1);
+    add_globals(app, line.context);
+    add_lifecycle(app, line);
+    add_everyday(app, line);
+    add_running(app, line);
+    add_keeping(app, line);
+    add_looking(app, line);
+    add_about(app, line);
+    try {
+        app.parse(count, arguments);
+    } catch (const CLI::CallForHelp&) {
+        if (chosen(app) == &app) return show_help(line.context, app, line, {});
+        write_out(chosen(app)->help());
+        return finish_output(line.context, Exit::done);
+    } catch (const CLI::ParseError& e) {
+        line.context.output = output_of(count, arguments);
+        return report_usage(line, app, e);
+    }
+    if (line.run) return line.run();
+    return show_help(line.context, app, line, line.help_topics);
+}
+
+}  // namespace
+}  // namespace raftd::cli
+
+int main(int count, char** arguments) {
+    raftd::cli::prepare_process();
+    return static_cast<int>(raftd::cli::run(count, arguments));
+}
