@@ -98,12 +98,18 @@ void add_globals(CLI::App& app, Context& context) {
     for (CLI::Option* option : app.get_options()) option->group("Flags of every command");
 }
 
+std::string description_of(const std::string& examples, const std::string& summary) {
+    std::string text = "  " + examples;
+    text.insert(text.find('\n') + 1, "  ");
+    return text + "\n\n" + summary + "\n";
+}
+
 /// Declares a command: `examples` are whole lines, shown first in its help.
 CLI::App* add_command(CLI::App& parent, Line& line, const CommandInfo& info, const std::string& examples,
                       std::function<Exit()> run) {
     line.commands.push_back(info);
     CLI::App* command =
-        parent.add_subcommand(std::string(info.name), examples + "\n" + std::string(info.summary));
+        parent.add_subcommand(std::string(info.name), description_of(examples, std::string(info.summary)));
     if (run) command->callback([&line, run = std::move(run)] { line.run = run; });
     return command;
 }
@@ -239,7 +245,7 @@ void add_keeping(CLI::App& app, Line& line) {
 /// A command of a command: `raftctl config check`.
 CLI::App* add_part(CLI::App* command, Line& line, const std::string& name, const std::string& summary,
                    const std::string& examples, std::function<Exit()> run) {
-    CLI::App* part = command->add_subcommand(name, examples + "\n" + summary);
+    CLI::App* part = command->add_subcommand(name, description_of(examples, summary));
     part->callback([&line, run = std::move(run)] { line.run = run; });
     return part;
 }
@@ -292,6 +298,13 @@ const CLI::App* chosen(const CLI::App& app) {
     return deepest;
 }
 
+std::string help_of(const CLI::App& command) {
+    std::string path;
+    for (const CLI::App* above = command.get_parent(); above != nullptr; above = above->get_parent())
+        path = above->get_name() + (path.empty() ? "" : " " + path);
+    return command.help(path) + "Flags of every command: raftctl help all\n";
+}
+
 Exit show_help(const Context& context, CLI::App& app, const Line& line,
                const std::vector<std::string>& topics) {
     std::string text;
@@ -311,7 +324,7 @@ Exit show_help(const Context& context, CLI::App& app, const Line& line,
                                            "raftctl help all"));
             command = named.front();
         }
-        text = command->help();
+        text = help_of(*command);
     }
     write_out(text);
     return finish_output(context, Exit::done);
@@ -365,7 +378,14 @@ Exit report_usage(const Line& line, const CLI::App& app, const CLI::ParseError& 
     std::string help = command == &app ? "raftctl help all" : "raftctl " + command->get_name() + " --help";
     if (dynamic_cast<const CLI::RequiredError*>(&e) != nullptr && !extras.empty())
         return fail(line.context, error_of_extra(app, extras.front()), "usage");
-    return fail(line.context, error(Errc::bad_input, e.what(), help), "usage");
+    std::string what = e.what();
+    if (dynamic_cast<const CLI::RequiredError*>(&e) != nullptr && command != &app) {
+        std::string parts;
+        for (const CLI::App* part : command->get_subcommands([](const CLI::App*) { return true; }))
+            parts += (parts.empty() ? "" : ", ") + part->get_name();
+        if (!parts.empty()) what = "`" + command->get_name() + "` needs one of: " + parts;
+    }
+    return fail(line.context, error(Errc::bad_input, what, help), "usage");
 }
 
 Exit run(int count, char** arguments) {
@@ -387,7 +407,7 @@ Exit run(int count, char** arguments) {
         app.parse(count, arguments);
     } catch (const CLI::CallForHelp&) {
         if (chosen(app) == &app) return show_help(line.context, app, line, {});
-        write_out(chosen(app)->help());
+        write_out(help_of(*chosen(app)));
         return finish_output(line.context, Exit::done);
     } catch (const CLI::ParseError& e) {
         line.context.output = output_of(count, arguments);
