@@ -171,10 +171,11 @@ void Core::State::on_append_no(NodeId from, const msg::AppendNo& no) {
     } else {
         // Answering a message that went out after the acknowledgement came, it has less than it acknowledged.
         if (no.last < to->match && no.round > to->match_round) to->regressed = true;
-        const Index next = log.at_most(no.hint).index + 1;
+        const EntryId base = log.base();
+        // Its log ends below mine: `base.index` can't be told about, which leads to a snapshot.
+        const Index next = no.hint.index < base.index ? base.index : log.at_most(no.hint).index + 1;
         if (to->mode == FollowerMode::snapshot) {
-            if (no.hint.index >= log.base().index && next > log.base().index && log.matches(no.hint))
-                to->to_probe(next);
+            if (no.hint.index >= base.index && log.matches(no.hint)) to->to_probe(next);
         } else if (next < to->next && to->next > to->match + 1) {
             to->to_probe(next);  // otherwise it is an old answer, and says nothing new (B25)
         }

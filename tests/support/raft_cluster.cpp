@@ -28,7 +28,7 @@ Cluster::Cluster(std::vector<Member> members, const Options& options, uint64_t s
         auto member = std::make_unique<Member_>();
         member->id = named.id;
         member->options = options;
-        member->disk.base_config = {Index{}, Membership{members, {}, false}};
+        member->disk.base_config = member->disk.snapshot_config = {Index{}, Membership{members, {}, false}};
         members_[named.id] = std::move(member);
     }
 }
@@ -48,8 +48,38 @@ std::optional<NodeId> Cluster::leader() const {
     return newest;
 }
 
+namespace {
+// What lies below the snapshot goes; a log that doesn't reach it, or holds another entry there, goes altogether.
+void recover(Image& disk) {
+    if (disk.snapshot.index <= disk.base.index) return;
+    const std::optional<Entry> there = disk.at(disk.snapshot.index);
+    if (there && there->id == disk.snapshot)
+        disk.entries.erase(disk.entries.begin(), disk.entries.begin() + static_cast<std::ptrdiff_t>(
+                                                                            disk.snapshot.index - disk.base.index));
+    else
+        disk.entries.clear();
+    disk.base = disk.snapshot;
+    disk.base_config = disk.snapshot_config;
+}
+
+void write_down(Image& disk, const Member_::Write& write) {
+    if (write.reset) {
+        disk.base = *write.reset;
+        disk.base_config = write.reset_config;
+        disk.entries.clear();
+    }
+    if (write.what.hard.term < disk.hard.term) throw Violation("an older term was written");
+    if (write.what.keep_upto < disk.base.index || write.what.keep_upto > disk.last())
+        throw Violation("a write begins behind a gap");
+    disk.hard = write.what.hard;
+    disk.entries.resize(write.what.keep_upto - disk.base.index);
+    disk.entries.insert(disk.entries.end(), write.entries.begin(), write.entries.end());
+}
+}  // namespace
+
 void Cluster::start(NodeId id) {
     Member_& member = *members_.at(id);
+    recover(member.disk);
     std::vector<TermRun> runs;
     std::vector<ConfigAt> configs{member.disk.base_config};
     for (const Entry& entry : member.disk.entries) {
@@ -72,15 +102,7 @@ void Cluster::start(NodeId id) {
 void Cluster::crash(NodeId id, size_t keep) {
     Member_& member = *members_.at(id);
     for (size_t written = 0; written < keep && !member.writes.empty(); ++written) {
-        const Member_::Write& write = member.writes.front();
-        if (write.reset) {
-            member.disk.base = *write.reset;
-            member.disk.base_config = write.reset_config;
-            member.disk.entries.clear();
-        }
-        member.disk.hard = write.what.hard;
-        member.disk.entries.resize(write.what.keep_upto - member.disk.base.index);
-        member.disk.entries.insert(member.disk.entries.end(), write.entries.begin(), write.entries.end());
+        write_down(member.disk, member.writes.front());
         member.writes.pop_front();
     }
     member.core.reset();
@@ -206,7 +228,7 @@ void Cluster::send(Member_& member, const Send& send) {
         if (!fresh && said->second != send.to) throw Violation(name(member.id) + " voted twice in a term");
     }
     if (const auto* ok = std::get_if<msg::AppendOk>(&send.message))
-        if (ok->match > member.disk.last())
+        if (ok->match > member.disk.end())
             throw Violation(name(member.id) + " acknowledged what isn't durable");
     Letter letter{member.id, send.to, send.message, {}};
     if (const auto* append = std::get_if<msg::Append>(&send.message)) {
@@ -224,18 +246,7 @@ size_t Cluster::persist(NodeId id, size_t count) {
     count = std::min(count, member.writes.size());
     const WriteId upto = member.writes[count - 1].what.id;
     for (size_t done = 0; done < count; ++done) {
-        const Member_::Write& write = member.writes.front();
-        if (write.reset) {
-            member.disk.base = *write.reset;
-            member.disk.base_config = write.reset_config;
-            member.disk.entries.clear();
-        }
-        if (write.what.hard.term < member.disk.hard.term) throw Violation(name(id) + " wrote an older term");
-        member.disk.hard = write.what.hard;
-        if (write.what.keep_upto < member.disk.base.index || write.what.keep_upto > member.disk.last())
-            throw Violation(name(id) + " wrote behind a gap");
-        member.disk.entries.resize(write.what.keep_upto - member.disk.base.index);
-        member.disk.entries.insert(member.disk.entries.end(), write.entries.begin(), write.entries.end());
+        write_down(member.disk, member.writes.front());
         member.writes.pop_front();
     }
     step(id, {}, {now, ev::Durable{upto}});
@@ -269,11 +280,13 @@ void Cluster::compact(NodeId id) {
     for (const Entry& entry : member.log)
         if (entry.membership && entry.id.index <= upto)
             member.base_config = {entry.id.index, *entry.membership};
-    const auto gone = static_cast<std::ptrdiff_t>(upto - member.log_base.index);
-    member.log.erase(member.log.begin(), member.log.begin() + gone);
-    member.disk.entries.erase(member.disk.entries.begin(), member.disk.entries.begin() + gone);
-    member.log_base = member.disk.base = at;
-    member.disk.base_config = member.base_config;
+    auto drop_to = [&](std::vector<Entry>& entries, Index base) {
+        entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(upto - base));
+    };
+    drop_to(member.log, member.log_base.index);
+    drop_to(member.disk.entries, member.disk.base.index);
+    member.log_base = member.disk.base = member.disk.snapshot = at;
+    member.disk.base_config = member.disk.snapshot_config = member.base_config;
 }
 
 void Cluster::drop(NodeId from, NodeId to, size_t position) {
@@ -312,17 +325,8 @@ void Cluster::install(Member_& member, const Output::Install& what) {
     }
     member.log_base = from.log_base;
     member.base_config = from.base_config;
-    if (keeps) {  // renaming CURRENT is the commit point
-        if (member.disk.last() >= from.log_base.index)
-            member.disk.entries.erase(
-                member.disk.entries.begin(),
-                member.disk.entries.begin() +
-                    static_cast<std::ptrdiff_t>(from.log_base.index - member.disk.base.index));
-        else
-            member.disk.entries.clear();
-        member.disk.base = from.log_base;
-        member.disk.base_config = from.base_config;
-    }
+    member.disk.snapshot = from.log_base;  // renaming CURRENT is the commit point
+    member.disk.snapshot_config = from.base_config;
     const ev::Installed installed{from.log_base, from.base_config.members};
     step(member.id, {}, {now, installed});
     turn(member.id);
@@ -344,7 +348,7 @@ void Cluster::check_leader(Member_& member) {
 
 bool Cluster::durable_on(NodeId id, const Entry& entry) const {
     const Image& disk = members_.at(id)->disk;
-    if (entry.id.index <= disk.base.index) return true;
+    if (entry.id.index <= std::max(disk.base.index, disk.snapshot.index)) return true;
     const std::optional<Entry> held = disk.at(entry.id.index);
     return held && held->id == entry.id;
 }

@@ -40,8 +40,12 @@ struct Image {
     EntryId base;
     ConfigAt base_config;
     std::vector<Entry> entries;  // behind base
+    EntryId snapshot;            // what CURRENT names: wins over a log that ends before it or contradicts it
+    ConfigAt snapshot_config;
     std::optional<Entry> at(Index index) const;
     Index last() const { return base.index + entries.size(); }
+    /// All that a start would find.
+    Index end() const { return std::max(last(), snapshot.index); }
 };
 
 struct Member_ {

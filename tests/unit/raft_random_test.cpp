@@ -28,7 +28,7 @@ Knobs draw(Random& random) {
     knobs.crash = random.chance(0.3) ? 0 : 0.004;
     knobs.cut = random.chance(0.4) ? 0 : 0.01;
     knobs.pre_vote_off = random.chance(0.2) ? 0.5 : 0;
-    knobs.snapshots = random.chance(0.0);
+    knobs.snapshots = random.chance(0.4);
     return knobs;
 }
 
@@ -68,19 +68,25 @@ private:
     }
     void act() {
         const double dice = static_cast<double>(random_.below(1000)) / 1000;
-        if (dice < 0.55) return deliver();
+        if (dice < 0.60) return deliver();
         if (dice < 0.75) return void(cluster_.persist(any(), random_.between(1, 3)));
-        if (dice < 0.85)
+        if (dice < 0.85) {
+            const uint64_t most = random_.chance(0.1) ? 400 : 10;
             return cluster_.advance(cluster_.now +
-                                    milliseconds(static_cast<int64_t>(random_.between(1, 60))));
+                                    milliseconds(static_cast<int64_t>(random_.between(1, most))));
+        }
         if (dice < 0.93) return propose();
         if (dice < 0.96) return read();
         disturb();
     }
     void deliver() {
-        const NodeId from = any(), to = any();
+        std::vector<std::pair<NodeId, NodeId>> busy;
+        for (NodeId from : cluster_.ids())
+            for (NodeId to : cluster_.ids())
+                if (!cluster_.link(from, to).empty()) busy.emplace_back(from, to);
+        if (busy.empty()) return;
+        const auto [from, to] = busy[random_.below(busy.size())];
         auto& letters = cluster_.link(from, to);
-        if (letters.empty()) return;
         if (random_.chance(knobs_.loss)) return cluster_.drop(from, to, 0);
         const size_t position = random_.chance(knobs_.reorder) ? random_.below(letters.size()) : 0;
         cluster_.deliver(from, to, position, random_.chance(knobs_.twice));
@@ -101,7 +107,7 @@ private:
         const NodeId id = any(), other = any();
         Member_& member = cluster_.member(id);
         if (!member.core) {
-            if (random_.chance(0.2)) cluster_.start(id);
+            if (random_.chance(0.5)) cluster_.start(id);
             return;
         }
         if (random_.chance(knobs_.crash * 25)) {
@@ -159,7 +165,7 @@ TEST(RaftRandom, SafeUnderAnyScheduleAndLiveOnceHealed) {
     for (uint64_t seed = first; seed < first + count; ++seed) {
         SCOPED_TRACE("repeat with RAFTD_SEED=" + std::to_string(seed));
         try {
-            Schedule(seed).go(4000);
+            Schedule(seed).go(6000);
         } catch (const Violation& violation) {
             ADD_FAILURE() << violation.what();
         }
