@@ -10,8 +10,13 @@ endforeach()
 install(FILES README.md LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/raftd)
-foreach(part raftd_flags raftd_base raft raftd_io raftd_pb raftd_proto raftd_asio raftd_client)
+foreach(part raftd_flags raftd_base raft raftd_io raftd_pb raftd_proto raftd_asio raftd_client raftd_client_asio)
     string(REGEX REPLACE "^raftd_" "" exported ${part})
+    if(part STREQUAL raftd_client)
+        set(exported session)  # the library to link is the one with a network below it
+    elseif(part STREQUAL raftd_client_asio)
+        set(exported client)
+    endif()
     set_target_properties(${part} PROPERTIES EXPORT_NAME ${exported})
     install(TARGETS ${part} EXPORT raftdTargets ARCHIVE)
 endforeach()
@@ -20,3 +25,18 @@ install(DIRECTORY ${CMAKE_BINARY_DIR}/generated/proto DESTINATION include/raftd 
 install(EXPORT raftdTargets NAMESPACE raftd:: DESTINATION ${package})
 write_basic_package_version_file(raftdConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES cmake/raftdConfig.cmake ${CMAKE_BINARY_DIR}/raftdConfigVersion.cmake DESTINATION ${package})
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# Installed into a folder of its own, then the examples are built against that and nothing else.
+if(RAFTD_TESTS AND NOT RAFTD_SANITIZE AND NOT RAFTD_COVERAGE)
+    set(prefix ${CMAKE_BINARY_DIR}/installed)
+    add_test(NAME install.tree
+        COMMAND ${CMAKE_COMMAND} --install ${CMAKE_BINARY_DIR} --prefix ${prefix})
+    add_test(NAME install.examples
+        COMMAND ${CMAKE_CTEST_COMMAND} --build-and-test ${CMAKE_SOURCE_DIR}/examples ${CMAKE_BINARY_DIR}/examples
+            --build-generator Ninja --build-options -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_BUILD_TYPE=Debug
+            -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}
+            --test-command ${CMAKE_BINARY_DIR}/examples/elect)
+    set_tests_properties(install.tree PROPERTIES LABELS install FIXTURES_SETUP installed)
+    set_tests_properties(install.examples PROPERTIES LABELS install FIXTURES_REQUIRED installed)
+endif()
