@@ -73,6 +73,13 @@ void Appender::cancel_unsent(const Error& why) {
     refuse_unsent(std::make_shared<const Error>(why), progress_);
 }
 
+uint64_t Appender::sent_records() const {
+    uint64_t records = 0;
+    for (const Pending& pending : window_)
+        if (pending.state == State::sent) records += pending.result.count;
+    return records;
+}
+
 Appender::Pending* Appender::find(uint32_t stream) {
     auto at = (stream - static_cast<uint32_t>(first_ticket_)) & 0x7fffffff;
     return at < window_.size() ? &window_[at] : nullptr;

@@ -48,6 +48,7 @@ public:
     bool empty() const { return window_.empty(); }
     size_t size() const { return window_.size(); }
     uint64_t bytes() const { return bytes_; }
+    uint64_t sent_records() const;
     uint32_t in_flight() const { return in_flight_; }
     /// Batches that were put off by a member and went back into the queue.
     uint64_t resent() const { return resent_; }

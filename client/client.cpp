@@ -19,7 +19,8 @@ struct Client::Parts {
         if (now() > pumped + seconds(1)) runner->turn(session, Instant{});
         pumped = now();
         session.end_turn(pumped);
-        runner->turn(session, Instant{});
+        while (runner->turn(session, Instant{})) {
+        }
     }
     /// Turns until `done`, but not beyond `wait`.
     template <class Done>
@@ -99,6 +100,9 @@ size_t Client::poll(std::span<Appended> out, Duration wait) {
 }
 
 uint64_t Client::open_appends() const { return parts_->session.appends().size() + parts_->finished.size(); }
+
+uint64_t Client::sent_records() const { return parts_->session.appends().sent_records(); }
+bool Client::hopeless() const { return parts_->session.links().hopeless().has_value(); }
 
 void Client::cancel_unsent() {
     parts_->session.cancel_unsent(error(Errc::unavailable, "given up before it was sent"));

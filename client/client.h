@@ -53,6 +53,8 @@ public:
     size_t poll(std::span<Appended> out, Duration wait);
     /// Batches without an outcome that poll() gave.
     uint64_t open_appends() const;
+    /// Records of batches that a leader may have and that have no outcome yet.
+    uint64_t sent_records() const;
     /// Refuses the batches that were never sent.
     void cancel_unsent();
 
@@ -69,6 +71,8 @@ public:
 
     /// Waits until some member has shaken hands. Errors: unreachable, conflict (another cluster), too_new.
     Result<void> connect(Duration wait);
+    /// No waiting will help: another cluster, or (fail_fast) nobody there.
+    bool hopeless() const;
     ClusterView cluster() const;
 
 private:

@@ -86,27 +86,31 @@ void FakeCluster::to_client(io::Event event) {
     handler_->handle(event);
 }
 
+bool FakeCluster::turn(Instant until) {
+    Instant next = std::min(wake_, queue_.empty() ? kNever : queue_.begin()->first);
+    if (next > std::max(until, now_)) {
+        now_ = std::max(until, now_);
+        return false;
+    }
+    now_ = std::max(now_, next);
+    if (wake_ <= now_) {
+        wake_ = kNever;
+        to_client({now_, io::Woken{}});
+    }
+    while (!queue_.empty() && queue_.begin()->first <= now_) {
+        auto what = std::move(queue_.begin()->second);
+        queue_.erase(queue_.begin());
+        what();
+    }
+    handler_->end_turn(now_);
+    return true;
+}
+
 bool FakeCluster::run_until(const std::function<bool()>& done, Duration limit) {
     Instant end = now_ + limit;
     handler_->end_turn(now_);
-    while (!done()) {
-        Instant next = std::min(wake_, queue_.empty() ? kNever : queue_.begin()->first);
-        if (next > end) {
-            now_ = end;
-            return false;
-        }
-        now_ = std::max(now_, next);
-        if (wake_ <= now_) {
-            wake_ = kNever;
-            to_client({now_, io::Woken{}});
-        }
-        while (!queue_.empty() && queue_.begin()->first <= now_) {
-            auto what = std::move(queue_.begin()->second);
-            queue_.erase(queue_.begin());
-            what();
-        }
-        handler_->end_turn(now_);
-    }
+    while (!done())
+        if (!turn(end)) return false;
     return true;
 }
 

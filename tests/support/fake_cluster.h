@@ -74,6 +74,10 @@ public:
     /// Turns until `done`, at most `limit` of virtual time; whether it came true.
     bool run_until(const std::function<bool()>& done, Duration limit = seconds(60));
     void run_for(Duration time);
+    /// One turn: all that is due at the next instant something is, but not beyond `until`.
+    bool turn(Instant until);
+    /// Time passes in which the client isn't called; what arrives waits for the next turn.
+    void pass(Duration time) { now_ = now_ + time; }
     /// Ends all connections of a member; `reach` is what a dial meets from now on.
     void cut(uint64_t id, FakeMember::Reach reach = FakeMember::Reach::refuses);
     void release(uint64_t id);  // answers what was held

@@ -1,0 +1,286 @@
+#include "cli/append.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "cli/connect.h"
+
+namespace raftd::cli {
+namespace {
+
+constexpr size_t kReadBytes = 256u << 10;
+constexpr uint64_t kSummaryFrom = 1000;  // fewer records need none: their LSNs are on the screen
+
+/// Records on their way into batches: the bytes are copied once, since the input's buffer is used again.
+class Batcher {
+public:
+    Batcher(client::Client& client, const AppendOptions& options, client::Limits limits)
+        : client_(client), options_(options), limits_(limits) {}
+
+    /// No room for this record: flush() first.
+    bool full_for(ByteView record) const {
+        if (ends_.empty()) return false;
+        return bytes_.size() + record.size() + (ends_.size() + 1) * 4 > limits_.batch_bytes_max || full();
+    }
+    bool full() const { return options_.batch != 0 && ends_.size() >= options_.batch; }
+    void put(ByteView record) {
+        if (ends_.empty()) since_ = client_.now();
+        bytes_ += as_text(record);
+        ends_.push_back(bytes_.size());
+    }
+    /// A batch that isn't full may still wait for more.
+    bool may_linger() const {
+        return options_.linger.ns > 0 && !full() && client_.now() < since_ + options_.linger;
+    }
+    /// False when the window is full: nothing was submitted then.
+    bool flush() {
+        if (ends_.empty()) return true;
+        std::vector<std::string_view> records;
+        records.reserve(ends_.size());
+        size_t from = 0;
+        for (size_t end : ends_) {
+            records.push_back(std::string_view(bytes_).substr(from, end - from));
+            from = end;
+        }
+        if (client_.submit(records) == 0) return false;
+        bytes_.clear();
+        ends_.clear();
+        return true;
+    }
+
+private:
+    client::Client& client_;
+    const AppendOptions& options_;
+    client::Limits limits_;
+    std::string bytes_;
+    std::vector<size_t> ends_;
+    Instant since_{};
+};
+
+class AppendRun {
+public:
+    AppendRun(const Context& context, const AppendOptions& options, Connected& connected)
+        : context_(context),
+          options_(options),
+          connected_(connected),
+          client_(connected.client),
+          limits_(client_.cluster().limits),
+          splitter_(options.framing, limits_.record_bytes_max),
+          batcher_(client_, options, limits_) {}
+
+    Exit run() {
+        if (!options_.records.empty())
+            take_arguments();
+        else if (options_.files.empty())
+            take_input(STDIN_FILENO);
+        else
+            for (const std::string& file : options_.files) take_file(file);
+        flush_batch();
+        while (!interrupted() && client_.open_appends() > 0) turn(-1);
+        return finish();
+    }
+
+private:
+    bool stop() const { return failure_ || interrupted(); }
+
+    /// Waits for outcomes, for room, or for input; true when `input` can be read.
+    bool turn(int input) {
+        bool input_ready = false, output_gone = false;
+        bool room = !stop() && client_.open_appends() < options_.in_flight;
+        collect();
+        wait_ready(client_, room ? input : -1, input_ready, output_gone);
+        output_gone_ |= output_gone;
+        collect();
+        if (!stop() && !batcher_.may_linger()) batcher_.flush();
+        return input_ready && !stop();
+    }
+
+    void flush_batch() {
+        while (!stop() && !batcher_.flush()) turn(-1);
+    }
+
+    void collect() {
+        client::Appended some[256];
+        while (size_t count = client_.poll(some, Duration{})) {
+            for (size_t i = 0; i < count; ++i) take(some[i]);
+            if (!output_.empty() && !output_gone_ && !write_out(output_)) output_gone_ = true;
+            output_.clear();
+            if (count < std::size(some)) break;
+        }
+    }
+
+    void take(const client::Appended& one) {
+        if (one.outcome != client::Outcome::committed) {
+            if (one.outcome == client::Outcome::unknown) unknown_ += one.count;
+            bool worse =
+                one.outcome == client::Outcome::unknown && (!failure_ || failure_->code != Errc::unknown);
+            if (one.why && (!failure_ || worse)) failure_ = *one.why;
+            return;
+        }
+        if (committed_ == 0) first_ = one.first;
+        committed_ += one.count;
+        last_ = one.last();
+        ++batches_;
+        if (context_.output == Output::text) {
+            for (uint64_t i = 0; i < one.count; ++i) output_ += std::to_string(raw(one.first) + i) + "\n";
+        } else if (context_.output == Output::jsonl) {
+            Json line = Json::object();
+            line.add("schema", 1).add("lsn", raw(one.first)).add("count", uint64_t{one.count});
+            line.add("term", raw(one.term)).add("timestamp_ms", one.timestamp_ms);
+            output_ += line.text() + "\n";
+        }
+    }
+
+    void take_arguments() {
+        std::vector<ByteView> records;
+        for (const std::string& text : options_.records) {
+            if (text.size() > limits_.record_bytes_max) {
+                bad_input(error(Errc::bad_input, "argument " + std::to_string(records.size() + 1) + " has " +
+                                                     std::to_string(text.size()) +
+                                                     " bytes, and a record has at most " +
+                                                     std::to_string(limits_.record_bytes_max)));
+                return;
+            }
+            records.push_back(as_bytes(text));
+        }
+        add(records);
+    }
+
+    void take_file(const std::string& path) {
+        if (stop() || input_error_) return;
+        if (path == "-") return take_input(STDIN_FILENO);
+        int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        if (file < 0)
+            return bad_input(error(Errc::bad_input, "can't read " + path + ": " + std::strerror(errno)));
+        take_input(file);
+        ::close(file);
+    }
+
+    void take_input(int input) {
+        std::string buffer(kReadBytes, '\0');
+        std::vector<ByteView> records;
+        while (!stop() && !input_error_) {
+            if (!turn(input)) continue;
+            ssize_t count = ::read(input, buffer.data(), buffer.size());
+            if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+            if (count < 0)
+                return bad_input(
+                    error(Errc::bad_input, std::string("can't read the input: ") + std::strerror(errno)));
+            records.clear();
+            Result<void> cut =
+                count == 0
+                    ? splitter_.finish(records)
+                    : splitter_.feed(as_bytes(std::string_view(buffer).substr(0, static_cast<size_t>(count))),
+                                     records);
+            add(records);
+            if (!cut) return bad_input(cut.error());
+            if (count == 0) return;
+        }
+    }
+
+    void add(const std::vector<ByteView>& records) {
+        for (ByteView record : records) {
+            if (batcher_.full_for(record)) flush_batch();
+            if (stop()) return;
+            batcher_.put(record);
+        }
+        if (!batcher_.may_linger()) flush_batch();
+    }
+
+    /// The records before it are still appended; then the command ends with this.
+    void bad_input(Error why) {
+        if (!input_error_) input_error_ = std::move(why);
+    }
+
+    std::string so_far() const {
+        if (committed_ == 0) return "nothing was appended";
+        return std::to_string(committed_) + (committed_ == 1 ? " record was" : " records were") +
+               " appended, the last one as LSN " + std::to_string(raw(last_));
+    }
+
+    Exit finish() {
+        client_.cancel_unsent();
+        collect();
+        unknown_ += client_.sent_records();
+        if (unknown_ > 0) return fail_unknown();
+        if (failure_) {
+            const char* rest = committed_ == 0 ? ": " : ", the rest was refused: ";
+            failure_->what = so_far() + rest + failure_->what;
+            return fail_with_cluster(context_, &connected_, *failure_);
+        }
+        if (interrupted()) {
+            note(context_, "interrupted: " + so_far());
+            resume_hint();
+            return Exit::interrupted;
+        }
+        if (input_error_) {
+            input_error_->what += "; before it, " + so_far();
+            return fail(context_, *input_error_);
+        }
+        if (context_.output == Output::json) summary_document();
+        if (committed_ >= kSummaryFrom && shows_progress(context_)) note(context_, so_far());
+        return output_gone_ ? Exit::done : finish_output(context_, Exit::done);
+    }
+
+    Exit fail_unknown() {
+        Error why =
+            error(Errc::unknown, "the outcome of " + std::to_string(unknown_) +
+                                     " records is unknown, they may land or not; before them, " + so_far());
+        if (interrupted() && !failure_) why.what = "interrupted: " + why.what;
+        if (failure_) why.what += " (" + failure_->what + ")";
+        std::string from = committed_ == 0 ? "-n 10" : "--from " + std::to_string(raw(last_) + 1);
+        why.hint = "raftctl tail " + from + " shows what landed";
+        return fail_with_cluster(context_, &connected_, why);
+    }
+
+    void resume_hint() {
+        bool lines =
+            options_.records.empty() && options_.files.size() == 1 && options_.framing == Framing::lines;
+        if (lines)
+            note(context_, "hint: tail -n +" + std::to_string(committed_ + 1) + " " + options_.files[0] +
+                               " | raftctl append");
+    }
+
+    void summary_document() {
+        Json document = Json::object();
+        document.add("schema", 1).add("records", committed_).add("batches", batches_);
+        if (committed_ > 0)
+            document.add("first_lsn", raw(first_)).add("last_lsn", raw(last_));
+        else
+            document.null("first_lsn").null("last_lsn");
+        output_gone_ |= !write_out(document.text() + "\n");
+    }
+
+    const Context& context_;
+    const AppendOptions& options_;
+    Connected& connected_;
+    client::Client& client_;
+    client::Limits limits_;
+    Splitter splitter_;
+    Batcher batcher_;
+    std::string output_;
+    bool output_gone_ = false;  // nobody reads the LSNs; the records are appended all the same
+    uint64_t committed_ = 0, unknown_ = 0, batches_ = 0;
+    Lsn first_{}, last_{};
+    std::optional<Error> failure_, input_error_;
+};
+
+}  // namespace
+
+Exit append(const Context& context, const AppendOptions& options) {
+    if (!options.records.empty() && !options.files.empty())
+        return fail(context, error(Errc::bad_input, "records are given twice, as arguments and with --file",
+                                   "leave out one of them"));
+    if (options.in_flight == 0) return fail(context, error(Errc::bad_input, "--in-flight needs at least 1"));
+    client::SessionOptions session;
+    session.stop_at_failure = true;
+    session.window_batches = options.in_flight;
+    auto connected = connect(context, session);
+    if (!connected) return fail_with_cluster(context, nullptr, connected.error());
+    return AppendRun(context, options, *connected).run();
+}
+
+}  // namespace raftd::cli
