@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <functional>
 
+#include "cli/append.h"
+#include "cli/bench.h"
 #include "cli/command.h"
 #include "cli/config.h"
 #include "cli/debug.h"
@@ -14,6 +16,7 @@
 #include "cli/logs.h"
 #include "cli/start.h"
 #include "cli/status.h"
+#include "cli/tail.h"
 #include "conf/units.h"
 
 namespace raftd::cli {
@@ -26,6 +29,11 @@ struct Line {
     std::vector<CommandInfo> commands;
     std::vector<std::string> help_topics;
 
+    AppendOptions append;
+    TailOptions tail;
+    GetOptions get;
+    BenchAppendOptions bench_append;
+    BenchTailOptions bench_tail;
     InitOptions init;
     StartOptions start;
     StopOptions stop;
@@ -44,6 +52,11 @@ const std::map<std::string, Output> kOutput = {
     {"text", Output::text}, {"json", Output::json}, {"jsonl", Output::jsonl}};
 const std::map<std::string, StartWait> kStartWait = {
     {"leader", StartWait::leader}, {"ready", StartWait::ready}, {"none", StartWait::none}};
+
+const std::map<std::string, Framing> kFraming = {
+    {"lines", Framing::lines}, {"nul", Framing::nul}, {"raw", Framing::raw}, {"length", Framing::length}};
+const std::map<std::string, DataAs> kDataAs = {
+    {"auto", DataAs::automatic}, {"text", DataAs::text}, {"base64", DataAs::base64}};
 
 /// One of a few words; anything else is a usage error that names them.
 template <class T>
@@ -128,6 +141,53 @@ void add_lifecycle(CLI::App& app, Line& line) {
     start_command->add_option("NODE", line.start.nodes, "members; default: all of this machine");
     add_choice(start_command, "--wait", line.start.wait, kStartWait, "until leader (default), ready or none");
     start_command->add_flag("--foreground", line.start.foreground, "become the daemon of one member");
+}
+
+void add_append(CLI::App& app, Line& line) {
+    CLI::App* command = add_command(
+        app, line, {"append", "[RECORD...]", kEveryday, "add records; prints their LSNs as they commit"},
+        "raftctl append hello\nseq 1000 | raftctl append",
+        [&line] { return append(line.context, line.append); });
+    AppendOptions& options = line.append;
+    command->add_option("RECORD", options.records, "records; default: standard input, one a line");
+    command->add_option("--file", options.files, "read records from this file")
+        ->type_name("F")
+        ->allow_extra_args(false);
+    add_choice(command, "--format", options.framing, kFraming, "lines, nul, raw or length");
+    command->add_option("--batch", options.batch,
+                        "records of a batch at most; default: what one read returned");
+    add_duration(command, "--linger", options.linger, "how long a batch waits for more; default 0");
+    command->add_option("--in-flight", options.in_flight, "batches sent and not answered; default 1024")
+        ->check(CLI::Range(1, 65536));
+}
+
+void add_tail(CLI::App& app, Line& line) {
+    CLI::App* command = add_command(
+        app, line, {"tail", "", kEveryday, "show the last records, or follow the log"},
+        "raftctl tail -f\nraftctl tail -n all --with-lsn", [&line] { return tail(line.context, line.tail); });
+    TailOptions& options = line.tail;
+    command->add_option("-n,--lines", options.number, "how many, or all; default 10")->type_name("N");
+    command->add_flag("-f,--follow", options.follow, "go on as records come");
+    command->add_option("--from", options.from, "first: an LSN, first, end, @TIME, -2h")->type_name("P");
+    command->add_option("--to", options.to, "last, included")->type_name("P");
+    command->add_option_function<uint64_t>(
+        "--count", [&options](uint64_t count) { options.count = count; }, "end after so many");
+    add_choice(command, "--format", options.framing, kFraming, "lines, nul, raw or length");
+    add_choice(command, "--data", options.data, kDataAs, "of json and jsonl: auto, text or base64");
+    command->add_flag("--with-lsn", options.with_lsn, "the LSN before each record");
+    command->add_flag("--local", options.local, "what the member has, without asking the leader");
+    command->add_flag("--strict", options.strict, "fail when records were trimmed");
+    command->add_option("--node", options.node, "ask this member")->type_name("NAME");
+}
+
+void add_get(CLI::App& app, Line& line) {
+    CLI::App* command =
+        add_command(app, line, {"get", "LSN", "records", "exactly the bytes of one record"},
+                    "raftctl get 7\nraftctl get 7 -o json", [&line] { return get(line.context, line.get); });
+    command->add_option("LSN", line.get.lsn, "number of the record")->required();
+    add_choice(command, "--data", line.get.data, kDataAs, "of json: auto, text or base64");
+    command->add_flag("--local", line.get.local, "what the member has, without asking the leader");
+    command->add_option("--node", line.get.node, "ask this member")->type_name("NAME");
 }
 
 void add_everyday(CLI::App& app, Line& line) {
@@ -215,6 +275,33 @@ void add_looking(CLI::App& app, Line& line) {
              [&line] { return debug_dump(line.context, line.dump); })
         ->add_option("NODE", line.dump.node, "member")
         ->required();
+}
+
+void add_bench(CLI::App& app, Line& line) {
+    CLI::App* bench =
+        add_command(app, line, {"bench", "append|tail", "looking", "what this cluster does for one client"},
+                    "raftctl bench append --in-flight 64\nraftctl bench append --rate 1000 -o json", nullptr);
+    bench->require_subcommand(1);
+    BenchAppendOptions& options = line.bench_append;
+    CLI::App* append_part =
+        add_part(bench, line, "append", "adds records of random bytes: rate and latency, seen from here",
+                 "raftctl bench append --in-flight 64\nraftctl bench append --rate 1000 --duration 60s",
+                 [&line] { return bench_append(line.context, line.bench_append); });
+    append_part->add_option("--size", options.record_bytes, "bytes of a record; default 256");
+    append_part->add_option("--batch", options.batch, "records of an append; default 1")
+        ->check(CLI::Range(1, 65536));
+    append_part->add_option("--in-flight", options.in_flight, "appends under way at once; default 1")
+        ->check(CLI::Range(1, 65536));
+    append_part
+        ->add_option("--rate", options.rate, "appends a second, sent when due; latency counts from there")
+        ->check(CLI::Range(1, 10000000));
+    add_duration(append_part, "--duration", options.duration, "default 10s");
+    add_duration(append_part, "--warm-up", options.warm_up, "before it, not counted; default 1s");
+    CLI::App* tail_part = add_part(bench, line, "tail", "reads the whole log once",
+                                   "raftctl bench tail\nraftctl bench tail --local --node n2",
+                                   [&line] { return bench_tail(line.context, line.bench_tail); });
+    tail_part->add_flag("--local", line.bench_tail.local, "without asking the leader");
+    tail_part->add_option("--node", line.bench_tail.node, "ask this member")->type_name("NAME");
 }
 
 Exit show_version(const Context& context) {
@@ -338,10 +425,14 @@ Exit run(int count, char** arguments) {
     app.require_subcommand(0, 1);
     add_globals(app, line.context);
     add_lifecycle(app, line);
+    add_append(app, line);
+    add_tail(app, line);
     add_everyday(app, line);
+    add_get(app, line);
     add_running(app, line);
     add_keeping(app, line);
     add_looking(app, line);
+    add_bench(app, line);
     add_about(app, line);
     try {
         app.parse(count, arguments);
