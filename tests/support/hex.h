@@ -1,5 +1,5 @@
-// Fixtures as text: hex digits in any grouping, `#` begins a comment. They hold the bytes of a format as they were
-// written once and for all; a test that no longer matches has changed the format.
+// Fixtures as text: hex digits in any grouping, `#` begins a comment. They hold the bytes of a format as they
+// were written once and for all; a test that no longer matches has changed the format.
 #pragma once
 
 #include <cstddef>

@@ -64,9 +64,18 @@ public:
     /// A new process. Compares what it finds with the model, byte by byte. False: the process ended or
     /// refused.
     bool start() {
+        if (!start_unchecked()) return false;
+        std::function<sim::Verdict(uint64_t, const sim::DiskCall&)> fault;
+        std::swap(fault, storage.fault);  // faults are for the log, not for the reads of this check
+        check_found();
+        std::swap(fault, storage.fault);
+        return true;
+    }
+    bool start_unchecked() {
         EXPECT_EQ(wal, nullptr);
         world = std::make_unique<sim::SimWorld>(storage, random_.next());
         world->on_event([this](io::Event& event) { take(event); });
+        world->disk_model().create = create_time;
         refused = Error{};
         bool up = world->machine().run([&] {
             Result<Recovered> opened = open(world->io(), options);
@@ -80,10 +89,6 @@ public:
             return false;
         }
         wal = std::move(found.wal);
-        std::function<sim::Verdict(uint64_t, const sim::DiskCall&)> fault;
-        std::swap(fault, storage.fault);  // faults are for the log, not for the reads of this check
-        check_found();
-        std::swap(fault, storage.fault);
         return true;
     }
     /// The process is gone, as by SIGKILL.
@@ -297,6 +302,7 @@ public:
 
     sim::SimStorage storage;
     Options options;
+    Duration create_time = milliseconds(2);  // that a new segment takes
     std::unique_ptr<sim::SimWorld> world;
     Recovered found;
     std::unique_ptr<Wal> wal;

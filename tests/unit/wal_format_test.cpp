@@ -165,7 +165,8 @@ TEST(WalFormat, NamesAreSixteenHexDigits) {
     EXPECT_EQ(segment_name(0x1f), "000000000000001f.wal");
     EXPECT_EQ(segment_id_of("000000000000001f.wal"), 0x1fu);
     EXPECT_EQ(segment_id_of(segment_name(UINT64_MAX)), UINT64_MAX);
-    for (const char* bad : {"", ".wal", "1f.wal", "000000000000001F.wal", "000000000000001f.wal.tmp", "000000000000001g.wal"})
+    for (const char* bad :
+         {"", ".wal", "1f.wal", "000000000000001F.wal", "000000000000001f.wal.tmp", "000000000000001g.wal"})
         EXPECT_FALSE(segment_id_of(bad)) << bad;
 }
 
