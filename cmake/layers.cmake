@@ -50,6 +50,9 @@ else()
     add_library(raftd_client_asio ALIAS raftd_client)
 endif()
 raftd_layer(raftd_sim sim EXCLUDE main.cpp planted_main.cpp LINK raftd_daemon raftd_client)
+execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} rev-parse --short HEAD
+                OUTPUT_VARIABLE RAFTD_REVISION OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+set_source_files_properties(sim/commands.cpp PROPERTIES COMPILE_DEFINITIONS RAFTD_REVISION="${RAFTD_REVISION}")
 
 function(raftd_program name)
     cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
@@ -69,6 +72,19 @@ set_source_files_properties(cli/main.cpp PROPERTIES COMPILE_OPTIONS -O1)
 set_source_files_properties(cli/help.cpp PROPERTIES COMPILE_DEFINITIONS "RAFTD_VERSION=\"${PROJECT_VERSION}\"")
 raftd_program(raftd SOURCES daemon/main.cpp LINK raftd_daemon raftd_asio)
 raftd_program(raftsim SOURCES sim/main.cpp LINK raftd_sim)
+
+# The same program over objects with bugs planted in them (base/planted.h). As objects they come before the libraries,
+# whose own objects of these folders then have nothing left to give.
+if(RAFTD_TESTS)
+    file(GLOB planted CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/raft/*.cpp ${CMAKE_SOURCE_DIR}/wal/*.cpp
+         ${CMAKE_SOURCE_DIR}/daemon/*.cpp)
+    list(REMOVE_ITEM planted ${CMAKE_SOURCE_DIR}/daemon/main.cpp)
+    add_library(raftd_planted OBJECT ${planted})
+    target_compile_definitions(raftd_planted PRIVATE RAFTD_PLANTED)
+    target_link_libraries(raftd_planted PRIVATE raftd_daemon)
+    raftd_program(raftsim_planted SOURCES sim/planted_main.cpp LINK raftd_planted raftd_sim)
+    target_compile_definitions(raftsim_planted PRIVATE RAFTD_PLANTED)
+endif()
 if(TARGET raftd)
     target_link_libraries(raftd PRIVATE raftd_conf)
     target_compile_definitions(raftd PRIVATE RAFTD_VERSION="${PROJECT_VERSION}")

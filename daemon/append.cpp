@@ -165,6 +165,7 @@ void Appends::finish(const Waiter& waiter, AppendCode code) {
 
 void Appends::committed(Index upto) {
     while (!waiters_.empty() && waiters_.front().index <= upto) {
+        CHECK_EQ(raw(replica_.core().term_at(waiters_.front().index)), waiters_.front().term);  // it is mine
         finish(waiters_.front(), AppendCode::committed);
         waiters_.pop_front();
     }

@@ -85,8 +85,10 @@ bool Pump::perform() {
     for (const auto& wanted : output_.fetch) stepped |= fetch(wanted);
     if (output_.role) role_changed(*output_.role);
     if (output_.want) stepped |= want(*output_.want);
-    advance_commit(output_.commit);
+    // Before the commit: a new leader's message may replace entries of mine and commit its own at their
+    // places.
     if (output_.lost_after) appends_->lost_after(*output_.lost_after);
+    advance_commit(output_.commit);
     for (const auto& [read, index] : output_.reads) tails_->read_confirmed(read, index);
     for (ReadId read : output_.reads_failed) tails_->read_failed(read);
     return stepped;

@@ -32,6 +32,7 @@ const InodeRef& SimDisk::handle(io::FileId file) const {
 
 io::FileId SimDisk::open(std::string_view path, int& error) {
     InodeRef found = storage_.open(path, false, false, false, error);
+    if (storage_.dead()) throw ProcessEnded(ProcessEnded::power, ExitCode::ok, "power cut");
     return found == nullptr ? io::kNoFile : hand_out(std::move(found));
 }
 
@@ -138,7 +139,7 @@ void SimDisk::start(Op& op) {
 void SimDisk::fire(uint32_t kind, uint64_t data) {
     if (storage_.dead()) throw ProcessEnded(ProcessEnded::power, ExitCode::ok, "power cut");
     if (kernel_.now() < model_.hung_until) {
-        kernel_.schedule(model_.hung_until, actor_, kind, data);
+        kernel_.schedule(model_.next_look(kernel_.now()), actor_, kind, data);
         return;
     }
     if (kind == lane_done) {

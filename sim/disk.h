@@ -3,6 +3,7 @@
 // between finds it half done. create, remove and read go beside the lane.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct DiskModel {
     Duration tail_max = milliseconds(5);  // its extra time, at most
     uint64_t bytes_per_second = 400u << 20;
     Instant hung_until{};  // nothing finishes before
+    /// When what is held up looks again: the disk may be released early.
+    Instant next_look(Instant now) const { return std::min(hung_until, now + milliseconds(100)); }
 };
 
 /// Where a process's parts put what has happened to it.

@@ -35,24 +35,27 @@ int SimNetwork::Endpoint::listen(ConnClass kind, std::string_view address) {
 }
 
 /// Frames are cut apart and copied here: what a process does to its memory later doesn't change what it sent.
+/// A frame may come in several calls of one turn.
 void SimNetwork::Endpoint::send(ConnId id, std::span<const Slice> parts) {
     size_t end = 0;
     Conn* conn = mine(id, end);
     if (conn == nullptr) return;
-    scratch_.clear();
+    End& from = conn->ends[end];
+    if (from.leaving.empty() && from.unfinished.empty()) dirty_.push_back(static_cast<uint64_t>(id));
+    scratch_.swap(from.unfinished);
     for (const Slice& part : parts) scratch_.insert(scratch_.end(), part.view().begin(), part.view().end());
     ByteView rest(scratch_);
-    if (conn->ends[end].leaving.empty()) dirty_.push_back(static_cast<uint64_t>(id));
-    while (!rest.empty()) {
+    while (rest.size() >= proto::kFrameHeaderBytes) {
         proto::FrameHeader header;
-        CHECK_GE(rest.size(), sizeof header);  // parts of whole frames only
         std::memcpy(&header, rest.data(), sizeof header);
-        CHECK_LE(header.length, rest.size());
+        if (header.length > rest.size()) break;
         ByteView payload = rest.subspan(sizeof header, header.length - sizeof header);
         CHECK(proto::check_payload(header, payload) == proto::FrameFault::none);
-        conn->ends[end].leaving.push_back(Slice::copy_of(rest.first(header.length)));
+        from.leaving.push_back(Slice::copy_of(rest.first(header.length)));
         rest = rest.subspan(header.length);
     }
+    from.unfinished.assign(rest.begin(), rest.end());
+    scratch_.clear();
 }
 
 uint64_t SimNetwork::Endpoint::queued_bytes(ConnId id) {
@@ -82,6 +85,7 @@ void SimNetwork::Endpoint::close(ConnId id) {
 }
 
 void SimNetwork::Endpoint::flush_conn(Conn& conn, size_t end) {
+    CHECK(conn.ends[end].unfinished.empty());  // a turn ends with whole frames
     std::vector<Slice> frames;
     frames.swap(conn.ends[end].leaving);
     network_.enqueue(conn, end, frames);

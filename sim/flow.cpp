@@ -161,6 +161,8 @@ void SimNetwork::deliver(Conn& conn, size_t to_end, const Slice& frame) {
     std::memcpy(&header, frame.data(), sizeof header);
     kernel_.note(uint64_t{header.checksum} << 32 | uint64_t{header.type} << 16 | conn.ends[to_end].host);
     End& end = conn.ends[to_end];
+    if (watcher != nullptr)
+        watcher->arrived(conn.ends[1 - to_end].host, end.host, header, frame.view().subspan(sizeof header));
     io::Frame arrived{ConnId{id_of(conn, to_end)}, header.type, header.flags, header.stream,
                       frame.from(sizeof header)};
     end.endpoint->post({kernel_.now(), std::move(arrived)}, end.kind);

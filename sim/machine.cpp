@@ -52,7 +52,8 @@ struct Machine::Workers : io::Worker {
     }
     void fire(size_t lane) {
         if (machine_.kernel_.now() < machine_.disk_model_.hung_until) {
-            machine_.kernel_.schedule(machine_.disk_model_.hung_until, machine_.actor_, job_done, lane);
+            machine_.kernel_.schedule(machine_.disk_model_.next_look(machine_.kernel_.now()), machine_.actor_,
+                                      job_done, lane);
             return;
         }
         Submitted first = std::move(lanes_[lane].front());

@@ -42,6 +42,9 @@ public:
     virtual ~FrameWatcher() = default;
     virtual void sent(uint32_t from, uint32_t to, io::ConnClass kind, const proto::FrameHeader& header,
                       ByteView payload) = 0;
+    virtual void arrived(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload) {
+        static_cast<void>(from), static_cast<void>(to), static_cast<void>(header), static_cast<void>(payload);
+    }
 };
 
 class SimNetwork : public Fabric, public Actor {
@@ -82,7 +85,8 @@ private:
         bool up = false;                                                 // Opened was given
         bool reading_paused = false, above_high = false, armed = false;  // armed: an arrival is scheduled
         std::vector<Slice> leaving;                                      // sent in this turn
-        std::deque<Parcel> out;  // sent by this end, not yet taken by the other
+        std::vector<std::byte> unfinished;  // of a frame whose rest is still to come in this turn
+        std::deque<Parcel> out;             // sent by this end, not yet taken by the other
         uint64_t out_bytes = 0;
         Instant arrival_last{};
         Instant unheard_since = kNever;  // something of mine is unacknowledged since

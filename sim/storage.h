@@ -110,6 +110,8 @@ public:
     /// Rot at rest: the bit changes on the disk and in what is seen.
     bool flip_bit(std::string_view path, uint64_t byte, int bit);
     void set_capacity(uint64_t bytes) { capacity_ = bytes; }
+    bool limited() const { return capacity_ != UINT64_MAX; }
+    void set_room(uint64_t bytes) { capacity_ = used_ + bytes; }  // that much more fits from now on
 
     // For tests and checkers.
     std::vector<std::string> paths() const;          // files one can see

@@ -1,0 +1,228 @@
+#include "sim/client.h"
+
+#include <algorithm>
+#include <array>
+
+namespace raftd::sim {
+
+SimClient::SimClient(Kernel& kernel, SimNetwork& network, Ledger& ledger, Reached& reached, uint32_t number,
+                     std::vector<std::string> names, const ClientLoad& load)
+    : kernel_(kernel),
+      network_(network),
+      ledger_(ledger),
+      reached_(reached),
+      number_(number),
+      names_(std::move(names)),
+      load_(load),
+      random_(kernel.random.next()) {}
+
+SimClient::~SimClient() { session_.reset(); }
+
+void SimClient::start() {
+    machine_ =
+        std::make_unique<Machine>(kernel_, storage_, disk_, clock_, network_, 100 + number_, random_.next());
+    client::SessionOptions options;
+    for (const std::string& name : names_) options.endpoints.push_back(name + ":7002");
+    options.timeout = load_.timeout;
+    options.seed = random_.next();
+    session_ = std::make_unique<client::Session>(machine_->io().network, machine_->io().clock, options);
+    machine_->set_handler(this);
+    Instant now = machine_->io().clock.now();
+    next_append_ = now + pause_for(load_.appends_per_second);
+    next_read_ = now + pause_for(load_.reads_per_second);
+    machine_->io().clock.wake_at(now);
+}
+
+void SimClient::kill() {
+    tail_.reset(), read_.reset(), whole_.reset();
+    session_.reset();
+    machine_.reset();
+    for (const Open& open : window_) ledger_.unknown(open.first, open.count);
+    window_.clear();
+}
+
+Duration SimClient::pause_for(double per_second) {
+    if (per_second <= 0) return seconds(1'000'000);
+    return {static_cast<int64_t>(random_.below(static_cast<uint64_t>(2e9 / per_second)) + 1)};
+}
+
+const std::string& SimClient::any_name() { return names_[random_.below(names_.size())]; }
+
+void SimClient::handle(io::Event& event) { session_->handle(event); }
+
+void SimClient::end_turn(Instant now) {
+    session_->end_turn(now);
+    take_outcomes();
+    bool more = false;
+    if (probe_ && submit(now, true)) probe_ = false, more = true;
+    while (appending_ && now >= next_append_ && load_.appends_per_second > 0) {
+        next_append_ = std::max(next_append_ + pause_for(load_.appends_per_second), now + microseconds(1));
+        if (window_.size() < load_.window) more |= submit(now, false);
+    }
+    size_t tails = tail_.has_value() + read_.has_value() + whole_.has_value();
+    run_tail(now);
+    run_read(now);
+    run_whole();
+    more |= tails != size_t{tail_.has_value()} + read_.has_value() + whole_.has_value();
+    if (more) session_->end_turn(now);
+    if (appending_ && load_.appends_per_second > 0) machine_->io().clock.wake_at(next_append_);
+    if (load_.reads_per_second > 0 && !read_) machine_->io().clock.wake_at(next_read_);
+}
+
+bool SimClient::submit(Instant, bool probe) {
+    auto count = static_cast<uint32_t>(probe ? 1 : random_.between(1, load_.batch_max));
+    std::array<ByteView, 64> views;
+    count = std::min<uint32_t>(count, views.size());
+    scratch_.resize(size_t{count} * load_.bytes_max);
+    RecordId first{number_, seq_ + 1};
+    for (uint32_t i = 0; i < count; ++i) {
+        auto bytes = random_.between(Ledger::kBytesMin, std::max(Ledger::kBytesMin, load_.bytes_max));
+        MutableBytes record(scratch_.data() + size_t{i} * load_.bytes_max, bytes);
+        Ledger::encode({number_, first.seq + i}, record);
+        views[i] = record;
+    }
+    if (session_->submit(client::Batch::of({views.data(), count})) == 0) return false;
+    seq_ += count;
+    window_.push_back({first, count, ledger_.acked_end(), probe});
+    return true;
+}
+
+void SimClient::take_outcomes() {
+    client::Appended done;
+    while (session_->take(done)) {
+        CHECK(!window_.empty());
+        Open open = window_.front();
+        window_.pop_front();
+        CHECK_EQ(done.count, open.count);
+        switch (done.outcome) {
+            case client::Outcome::committed:
+                ledger_.acknowledged(open.first, open.count, done.first, open.floor);
+                ++acked_;
+                probes_acked_ += open.probe;
+                if (network_.cut_count() > 0) reached_.hit(Reach::append_acked_while_cut);
+                break;
+            case client::Outcome::refused: ledger_.refused(open.first, open.count); break;
+            case client::Outcome::unknown: ledger_.unknown(open.first, open.count); break;
+        }
+    }
+}
+
+void SimClient::probe() {
+    if (probe_ || std::any_of(window_.begin(), window_.end(), [](const Open& open) { return open.probe; }))
+        return;
+    probe_ = true;
+    machine_->io().clock.wake_at(machine_->io().clock.now());
+}
+
+/// Follows the log, checked record by record; goes on at another member from time to time.
+void SimClient::run_tail(Instant now) {
+    if (!load_.follow) return;
+    if (tail_ && (now >= tail_until_ || session_->tail(*tail_).ended())) {
+        session_->close_tail(*tail_);
+        tail_.reset();
+        reached_.hit(Reach::tail_moved);
+    }
+    if (!tail_) {
+        client::TailOptions options;
+        options.from = client::From::lsn;
+        if (random_.chance(0.2) && raw(tail_next_) > 1)
+            tail_next_ = Lsn{raw(tail_next_) - random_.below(std::min<uint64_t>(raw(tail_next_), 50))};
+        options.value = raw(tail_next_);
+        options.follow = true;
+        options.window_bytes = random_.chance(0.3) ? 4096 : 1u << 20;
+        if (random_.chance(0.7)) options.node = any_name();
+        tail_ = session_->open_tail(options);
+        tail_until_ =
+            now + load_.tail_life / 2 +
+            Duration{static_cast<int64_t>(random_.below(static_cast<uint64_t>(load_.tail_life.ns)))};
+        return;
+    }
+    client::TailStream& tail = session_->tail(*tail_);
+    std::array<client::Record, 64> records;
+    while (size_t count = tail.next(records)) {
+        for (size_t i = 0; i < count; ++i) {
+            if (records[i].lsn != tail_next_)
+                throw Violation(Ending::correctness, "a tail gave LSN " +
+                                                         std::to_string(raw(records[i].lsn)) + " where " +
+                                                         std::to_string(raw(tail_next_)) + " was next");
+            ++tail_next_;
+            ++records_seen_;
+            ledger_.delivered(records[i].lsn, records[i].data);
+        }
+    }
+    if (tail.ended() && tail.failure() && tail.failure()->code == Errc::damaged)
+        throw Violation(Ending::correctness, "a tail broke: " + tail.failure()->what);
+    machine_->io().clock.wake_at(tail_until_);
+}
+
+/// Asks for the highest acknowledged record: a linearizable read that begins now must see it.
+void SimClient::run_read(Instant now) {
+    if (load_.reads_per_second <= 0) return;
+    if (!read_) {
+        if (now < next_read_ || ledger_.acked_end() == Lsn{1}) {
+            if (now >= next_read_) next_read_ = now + pause_for(load_.reads_per_second);
+            return;
+        }
+        read_wants_ = ledger_.acked_end() - 1;
+        read_seen_ = false;
+        client::TailOptions options;
+        options.from = client::From::lsn;
+        options.value = raw(read_wants_);
+        options.to = read_wants_;
+        if (random_.chance(0.7)) options.node = any_name();
+        read_ = session_->open_tail(options);
+        return;
+    }
+    client::TailStream& read = session_->tail(*read_);
+    std::array<client::Record, 8> records;
+    while (size_t count = read.next(records))
+        for (size_t i = 0; i < count; ++i) {
+            ledger_.delivered(records[i].lsn, records[i].data);
+            read_seen_ |= records[i].lsn == read_wants_;
+        }
+    if (!read.ended()) return;
+    bool lost = read.failure() ? read.failure()->code == Errc::not_found : !read_seen_;
+    if (lost)
+        throw Violation(Ending::correctness, "a linearizable read didn't see LSN " +
+                                                 std::to_string(raw(read_wants_)) +
+                                                 ", acknowledged before it began");
+    if (read_seen_) reached_.hit(Reach::read_confirmed);
+    session_->close_tail(*read_);
+    read_.reset();
+    next_read_ = now + pause_for(load_.reads_per_second);
+}
+
+void SimClient::read_all(const std::string& name) {
+    whole_name_ = name;
+    whole_read_ = -1;
+    if (whole_) session_->close_tail(*whole_);
+    whole_.reset();
+    machine_->io().clock.wake_at(machine_->io().clock.now());
+}
+
+void SimClient::run_whole() {
+    if (whole_name_.empty() || whole_read_ >= 0) return;
+    if (!whole_) {
+        client::TailOptions options;
+        options.node = whole_name_;
+        whole_count_ = 0;
+        whole_ = session_->open_tail(options);
+        return;
+    }
+    client::TailStream& tail = session_->tail(*whole_);
+    std::array<client::Record, 64> records;
+    while (size_t count = tail.next(records))
+        for (size_t i = 0; i < count; ++i) {
+            if (raw(records[i].lsn) != static_cast<uint64_t>(++whole_count_))
+                throw Violation(Ending::correctness, "a tail of " + whole_name_ + " has a gap at LSN " +
+                                                         std::to_string(whole_count_));
+            ledger_.delivered(records[i].lsn, records[i].data);
+        }
+    if (!tail.ended()) return;
+    if (!tail.failure()) whole_read_ = whole_count_;
+    session_->close_tail(*whole_);
+    whole_.reset();
+    if (whole_read_ < 0) machine_->io().clock.wake_at(machine_->io().clock.now() + milliseconds(200));
+}
+
+}  // namespace raftd::sim

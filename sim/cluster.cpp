@@ -1,0 +1,270 @@
+#include "sim/cluster.h"
+
+#include <cstdio>
+
+#include "wal/wal.h"
+
+namespace raftd::sim {
+namespace {
+
+constexpr const char* kDataDir = "/data";
+
+snapshot::Manifest make_manifest(uint32_t count) {
+    snapshot::Manifest manifest;
+    manifest.cluster_id = {0x5eed, count};
+    manifest.cluster_name = "simulated";
+    for (uint32_t i = 1; i <= count; ++i) {
+        std::string name = Cluster::name_of(i);
+        manifest.members.push_back({NodeId{i}, name, name + ":7001", name + ":7002",
+                                    snapshot::genesis_incarnation(manifest.cluster_id, NodeId{i}), false, 0});
+    }
+    return manifest;
+}
+
+}  // namespace
+
+void Trace::line(Instant at, std::string_view who, std::string_view text) {
+    if (!on) return;
+    std::printf("%13.6f %-4.*s %.*s\n", static_cast<double>(at.ns) / 1e9, static_cast<int>(who.size()),
+                who.data(), static_cast<int>(text.size()), text.data());
+}
+
+struct Cluster::Process {
+    Machine machine;
+    daemon::NodeOptions options;
+    std::unique_ptr<daemon::Node> node;
+    std::optional<Error> refused;  // why it didn't start
+
+    Process(Kernel& kernel, Member& member, SimNetwork& network, uint32_t number, uint64_t seed)
+        : machine(kernel, member.storage, member.disk, member.clock, network, number, seed) {}
+};
+
+Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& reached,
+                 const ClusterOptions& options)
+    : kernel_(kernel),
+      actor_(kernel.add(this)),
+      network_(network),
+      trace_(trace),
+      reached_(reached),
+      options_(options),
+      random_(kernel.random.next()),
+      manifest_(make_manifest(options.members)),
+      truth_(kernel, options.members, snapshot::genesis_point(manifest_), reached) {
+    for (uint32_t i = 0; i <= options.members; ++i) members_.push_back(std::make_unique<Member>());
+    network_.watcher = &truth_;
+    if (trace_.on)
+        truth_.on_frame = [this](uint32_t from, uint32_t to, const std::string& text) {
+            auto name = [](uint32_t host) { return (host > 100 ? "c" : "n") + std::to_string(host % 100); };
+            trace_.line(kernel_.now(), name(to), "<- " + name(from) + " " + text);
+        };
+    make_data_dirs();
+}
+
+Cluster::~Cluster() {
+    network_.watcher = nullptr;
+    kernel_.remove(actor_);
+}
+
+std::vector<std::string> Cluster::names() const {
+    std::vector<std::string> names;
+    for (uint32_t i = 1; i <= count(); ++i) names.push_back(name_of(i));
+    return names;
+}
+
+wal::Options Cluster::wal_options(uint32_t member) const {
+    return {.dir = std::string(kDataDir) + "/wal",
+            .cluster_id = manifest_.cluster_id,
+            .incarnation = manifest_.members[member - 1].incarnation,
+            .base = snapshot::genesis_point(manifest_),
+            .first_segment_bytes = options_.segment_bytes,
+            .segment_bytes = options_.segment_bytes,
+            .disk_free_reserve = 0,
+            .salt_seed = member};
+}
+
+void Cluster::make_data_dirs() {
+    for (uint32_t i = 1; i <= count(); ++i) {
+        SimFiles files(members_[i]->storage);
+        auto made = snapshot::create(files, kDataDir, manifest_, NodeId{i});
+        CHECK(made.has_value());
+        auto log = wal::create_first(files, wal_options(i));
+        CHECK(log.has_value());
+        CHECK(!members_[i]->storage.has_unsynced());  // init ends with everything synced
+    }
+}
+
+void Cluster::trace(uint32_t number, std::string_view text) {
+    if (trace_.on) trace_.line(kernel_.now(), name_of(number), text);
+}
+
+bool Cluster::paused(uint32_t member) const {
+    return members_[member]->process != nullptr && members_[member]->process->machine.paused();
+}
+
+const daemon::Node* Cluster::node(uint32_t member) const {
+    return members_[member]->process == nullptr ? nullptr : members_[member]->process->node.get();
+}
+
+std::string Cluster::dump(uint32_t member) const {
+    const daemon::Node* it = node(member);
+    return it == nullptr ? name_of(member) + " is down\n" : it->dump();
+}
+
+void Cluster::start_in(uint32_t member, Duration wait) {
+    kernel_.schedule_in(wait, actor_, start_member, member);
+}
+
+void Cluster::start(uint32_t number) {
+    Member& member = *members_[number];
+    if (member.process != nullptr || member.lost) return;
+    network_.set_host_up(number, true);
+    ++restarts_;
+    ++member.life;
+    member.stopping = false;
+    member.process = std::make_unique<Process>(kernel_, member, network_, number, random_.next());
+    Process& process = *member.process;
+    if (trace_.on) {
+        process.machine.log().level_max = static_cast<int>(LogLevel::debug);
+        process.machine.log().out = [this, number](std::string_view line) { trace(number, line); };
+    }
+    daemon::NodeOptions& options = process.options;
+    options.settings.name = name_of(number);
+    options.settings.data_dir = kDataDir;
+    options.settings.raft.heartbeat_interval = options_.heartbeat;
+    options.settings.raft.election_timeout = options_.election_timeout;
+    options.settings.raft.batch_bytes_max = options_.batch_bytes_max;
+    options.settings.raft.in_flight_bytes_max = options_.in_flight_bytes_max;
+    options.settings.log.segment_bytes = options_.segment_bytes;
+    options.settings.log.buffer_bytes = options_.buffer_bytes;
+    options.settings.log.disk_free_min = options_.segment_bytes * 2;
+    options.settings.log.disk_free_reserve = options_.segment_bytes;
+    options.simulated = true;
+    options.version = "simulated";
+    options.pid = member.life;
+    options.first_segment_bytes = options_.segment_bytes;
+    process.machine.on_end = [this, number] {
+        kernel_.schedule_in(microseconds(1), actor_, clean_up,
+                            uint64_t{number} | members_[number]->life << 16);
+    };
+    process.machine.run([&] { open_node(number, process); });
+    if (process.refused) ended(number);
+}
+
+/// As the process would at its start.
+void Cluster::open_node(uint32_t number, Process& process) {
+    auto opened = daemon::Node::open(process.machine.io(), process.options);
+    if (!opened) {
+        process.refused = opened.error();
+        return;
+    }
+    process.node = std::move(*opened);
+    truth_.started(number, *process.node);
+    auto started = process.node->start();
+    CHECK(started.has_value());
+    process.machine.set_handler(process.node.get());
+    Member& member = *members_[number];
+    process.machine.after_turn = [this, number, &member, &process] {
+        truth_.after_turn(number, *process.node);
+        if (member.stopping && process.node->stopped())
+            throw ProcessEnded(ProcessEnded::fatal, ExitCode::ok, "stopped");
+    };
+    trace(number, "started, term " + std::to_string(raw(process.node->core().term())) + ", log to " +
+                      std::to_string(raw(process.node->core().last())));
+}
+
+void Cluster::take_down(uint32_t number) {
+    truth_.ended(number);
+    std::unique_ptr<Process> process = std::move(members_[number]->process);
+    process->node.reset();
+}
+
+void Cluster::kill(uint32_t number) {
+    if (!up(number)) return;
+    trace(number, "killed");
+    take_down(number);
+}
+
+void Cluster::cut_power(uint32_t number, const CrashPolicy& policy) {
+    network_.set_host_up(number, false);
+    if (up(number)) take_down(number);
+    trace(number, "power cut");
+    members_[number]->storage.fault = nullptr;
+    members_[number]->storage.crash(random_, policy);
+}
+
+void Cluster::stop(uint32_t number) {
+    if (!up(number) || members_[number]->stopping) return;
+    trace(number, "asked to stop");
+    members_[number]->stopping = true;
+    Machine& machine = members_[number]->process->machine;
+    machine.post({machine.local_now(), io::Stop{}}, Inbox::kCompletions);
+    machine.settle();
+}
+
+void Cluster::pause(uint32_t number, bool paused) {
+    if (!up(number)) return;
+    trace(number, paused ? "paused" : "goes on");
+    members_[number]->process->machine.pause(paused);
+}
+
+/// The process ended itself, or didn't start.
+void Cluster::ended(uint32_t number) {
+    Member& member = *members_[number];
+    std::optional<Error> refused = member.process->refused;
+    ProcessEnded why = refused ? ProcessEnded(ProcessEnded::fatal, ExitCode::damaged, refused->what)
+                               : *member.process->machine.ended();
+    trace(number, std::string("ended: ") + why.what());
+    if (why.kind == ProcessEnded::check)
+        throw Violation(Ending::check_failed, name_of(number) + ": " + why.why);
+    if (why.kind == ProcessEnded::power) {
+        reached_.hit(Reach::power_cut_inside_turn);
+        cut_power(number, CrashPolicy::draw(random_));
+    } else {
+        take_down(number);
+        bool expected = why.code == ExitCode::ok ||
+                        (why.code == ExitCode::sync_failed && member.sync_failure_expected) ||
+                        (member.damage_expected &&
+                         (why.code == ExitCode::damaged || why.code == ExitCode::sync_failed)) ||
+                        (refused && refused->code == Errc::io && member.storage.limited());
+        if (!expected)
+            throw Violation(Ending::correctness, name_of(number) + " ended with " +
+                                                     std::to_string(static_cast<int>(why.code)) + ": " +
+                                                     why.why);
+        if (why.code == ExitCode::sync_failed) reached_.hit(Reach::sync_failed);
+        if (why.code == ExitCode::damaged && member.damage_expected) {
+            member.lost = true;
+            reached_.hit(Reach::member_unstartable);
+            return;
+        }
+    }
+    if (comes_back)
+        start_in(number, milliseconds(50) + Duration{static_cast<int64_t>(random_.below(2'000'000'000))});
+}
+
+void Cluster::audit(uint32_t number) {
+    SimStorage image = members_[number]->storage;
+    Random random(random_.next());
+    image.crash(random, CrashPolicy::lose_all());
+    SimWorld world(image, random.next());
+    world.machine().run([&] {
+        auto found = wal::open(world.io(), wal_options(number));
+        if (!found)
+            throw Violation(Ending::correctness,
+                            name_of(number) + " wouldn't start after a power cut: " + found.error().what);
+        truth_.check_promises(number, found->hard, found->last);
+    });
+    if (world.ended())
+        throw Violation(Ending::check_failed, name_of(number) + ", recovery: " + world.ended()->why);
+}
+
+void Cluster::fire(uint32_t kind, uint64_t data) {
+    auto number = static_cast<uint32_t>(data & 0xffff);
+    if (kind == start_member) {
+        if (comes_back) start(number);
+    } else if (members_[number]->life == data >> 16 && up(number) &&
+               members_[number]->process->machine.ended()) {
+        ended(number);
+    }
+}
+
+}  // namespace raftd::sim

@@ -1,0 +1,109 @@
+// The members of a simulated cluster: machines with their disks and clocks, and the real Node on each,
+// started, killed, stopped, cut from power, paused. A member that goes down on purpose comes back when asked;
+// one that ends itself comes back by itself when that was to be expected (an injected failed sync), else the
+// run has failed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/node.h"
+#include "sim/truth.h"
+#include "snapshot/data_dir.h"
+#include "wal/wal.h"
+
+namespace raftd::sim {
+
+struct ClusterOptions {
+    uint32_t members = 3;
+    Duration heartbeat = milliseconds(100), election_timeout = seconds(1);
+    uint64_t segment_bytes = 64u << 10;
+    uint64_t buffer_bytes = 256u << 10;
+    uint64_t batch_bytes_max = 64u << 10, in_flight_bytes_max = 256u << 10;
+};
+
+/// Lines of a run, for --trace and failures; costs nothing when nobody wants them.
+class Trace {
+public:
+    bool on = false;
+    void line(Instant at, std::string_view who, std::string_view text);
+};
+
+class Cluster : public Actor {
+public:
+    Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& reached,
+            const ClusterOptions& options);
+    ~Cluster() override;
+
+    uint32_t count() const { return static_cast<uint32_t>(members_.size()) - 1; }
+    static std::string name_of(uint32_t member) { return "n" + std::to_string(member); }
+    std::vector<std::string> names() const;
+    Truth& truth() { return truth_; }
+    Duration election_timeout() const { return options_.election_timeout; }
+
+    // Members are numbered from 1.
+    void start(uint32_t member);
+    void start_in(uint32_t member, Duration wait);
+    void kill(uint32_t member);                                  // SIGKILL: the page cache survives
+    void cut_power(uint32_t member, const CrashPolicy& policy);  // it doesn't
+    void stop(uint32_t member);                                  // SIGTERM; down when it has finished
+    void pause(uint32_t member, bool paused);
+    bool up(uint32_t member) const { return members_[member]->process != nullptr; }
+    bool paused(uint32_t member) const;
+    bool stopping(uint32_t member) const { return up(member) && members_[member]->stopping; }
+    /// Never comes back (damage that can't be repaired here).
+    bool lost(uint32_t member) const { return members_[member]->lost; }
+    const daemon::Node* node(uint32_t member) const;
+
+    SimStorage& storage(uint32_t member) { return members_[member]->storage; }
+    DiskModel& disk(uint32_t member) { return members_[member]->disk; }
+    ClockModel& clock(uint32_t member) { return members_[member]->clock; }
+    /// A failed sync of this member is expected from now on: it ends with 20 and comes back.
+    void expect_sync_failure(uint32_t member) { members_[member]->sync_failure_expected = true; }
+    /// Its bits are rotten from now on: it may end with damage.
+    void expect_damage(uint32_t member) { members_[member]->damage_expected = true; }
+    /// While off, members that end stay down (the liveness phase, where faults are permanent).
+    bool comes_back = true;
+
+    /// What a start would find on this member's disk if its power were cut now, against what it promised.
+    void audit(uint32_t member);
+    uint64_t restarts() const { return restarts_; }
+    std::string dump(uint32_t member) const;
+
+    void fire(uint32_t kind, uint64_t data) override;
+
+private:
+    enum Kind : uint32_t { start_member, clean_up };
+    struct Process;
+    struct Member {
+        SimStorage storage;
+        DiskModel disk;
+        ClockModel clock;
+        std::unique_ptr<Process> process;
+        uint64_t life = 0;
+        bool lost = false, sync_failure_expected = false, damage_expected = false, stopping = false;
+        uint32_t start_failures = 0;
+    };
+
+    void make_data_dirs();
+    wal::Options wal_options(uint32_t member) const;
+    void open_node(uint32_t number, Process& process);
+    void take_down(uint32_t number);
+    void ended(uint32_t number);
+    void trace(uint32_t number, std::string_view text);
+
+    Kernel& kernel_;
+    uint32_t actor_;
+    SimNetwork& network_;
+    Trace& trace_;
+    Reached& reached_;
+    ClusterOptions options_;
+    Random random_;
+    snapshot::Manifest manifest_;
+    std::vector<std::unique_ptr<Member>> members_;  // [0] unused
+    Truth truth_;
+    uint64_t restarts_ = 0;
+};
+
+}  // namespace raftd::sim

@@ -1,0 +1,78 @@
+#include "sim/describe.h"
+
+#include "proto/client.h"
+#include "proto/peer.h"
+
+namespace raftd::sim {
+namespace {
+
+std::string at(uint64_t index, uint64_t term) { return std::to_string(index) + "@" + std::to_string(term); }
+
+template <class Fixed, class Text>
+std::string with(ByteView payload, Text&& text) {
+    Fixed fixed;
+    return proto::read_fixed(payload, fixed) ? text(fixed) : std::string("damaged");
+}
+
+}  // namespace
+
+std::string describe_frame(const proto::FrameHeader& header, ByteView payload) {
+    using proto::FrameType;
+    switch (static_cast<FrameType>(header.type)) {
+        case FrameType::append_entries:
+            return with<proto::AppendEntries>(payload, [](const auto& m) {
+                return "append term=" + std::to_string(m.term) + " prev=" + at(m.prev_index, m.prev_term) +
+                       " last=" + std::to_string(m.last) + " commit=" + std::to_string(m.commit) +
+                       " round=" + std::to_string(m.round);
+            });
+        case FrameType::append_ok:
+            return with<proto::AppendOk>(payload, [](const auto& m) {
+                return "append-ok term=" + std::to_string(m.term) + " match=" + std::to_string(m.match) +
+                       " round=" + std::to_string(m.round);
+            });
+        case FrameType::append_no:
+            return with<proto::AppendNo>(payload, [](const auto& m) {
+                return "append-no term=" + std::to_string(m.term) + " why=" + std::to_string(m.why) +
+                       " hint=" + at(m.hint_index, m.hint_term) + " last=" + std::to_string(m.last) +
+                       " round=" + std::to_string(m.round);
+            });
+        case FrameType::vote:
+            return with<proto::Vote>(payload, [](const auto& m) {
+                return std::string((m.flags & 1) != 0 ? "pre-vote" : "vote") +
+                       " term=" + std::to_string(m.term) + " last=" + at(m.last_index, m.last_term);
+            });
+        case FrameType::vote_ok:
+            return with<proto::VoteOk>(payload, [](const auto& m) {
+                return std::string((m.flags & 1) != 0 ? "pre-vote-" : "vote-") +
+                       ((m.flags & 2) != 0 ? "yes" : "no") + " term=" + std::to_string(m.term);
+            });
+        case FrameType::read_index: return "read-index";
+        case FrameType::read_index_ok: return "read-index-ok";
+        case FrameType::timeout_now: return "timeout-now";
+        case FrameType::hello: return "hello";
+        case FrameType::hello_ok: return "hello-ok";
+        case FrameType::hello_no: return "hello-no";
+        case FrameType::append: return "client-append #" + std::to_string(header.stream);
+        case FrameType::append_done:
+            return with<proto::AppendDone>(
+                payload, [](const auto& m) { return "client-done x" + std::to_string(m.count); });
+        case FrameType::tail_open: return "tail-open";
+        case FrameType::tail_data:
+            return with<proto::TailData>(payload, [](const auto& m) {
+                return "tail-data after=" + std::to_string(m.before_index) +
+                       " commit=" + std::to_string(m.commit_index);
+            });
+        case FrameType::tail_credit: return "tail-credit";
+        case FrameType::tail_end:
+            return with<proto::TailEnd>(payload, [](const auto& m) {
+                return "tail-end code=" + std::to_string(static_cast<uint32_t>(m.code)) +
+                       " lsn=" + std::to_string(m.lsn);
+            });
+        case FrameType::tail_close: return "tail-close";
+        case FrameType::request: return "request";
+        case FrameType::answer: return "answer";
+    }
+    return "type " + std::to_string(header.type);
+}
+
+}  // namespace raftd::sim

@@ -1,0 +1,137 @@
+#include "sim/knobs.h"
+
+namespace raftd::sim {
+namespace {
+
+constexpr std::string_view kProfiles[] = {"swarm", "quiet", "crash", "disk", "network", "speed"};
+
+Duration draw_time(Random& random, Duration low, Duration high) {
+    return {
+        static_cast<int64_t>(random.between(static_cast<uint64_t>(low.ns), static_cast<uint64_t>(high.ns)))};
+}
+/// 0 half of the time, else up to `max`.
+double draw_chance(Random& random, double max) {
+    return random.chance(0.5) ? 0 : static_cast<double>(random.below(1000)) / 1000 * max;
+}
+
+void draw_network(Random& random, NetModel& net) {
+    net.delay_min = draw_time(random, microseconds(20), milliseconds(2));
+    net.delay_spread = draw_time(random, microseconds(50), milliseconds(random.chance(0.3) ? 80 : 5));
+    net.tail = draw_chance(random, 0.05);
+    net.tail_max = draw_time(random, milliseconds(5), milliseconds(1500));
+    net.loss = draw_chance(random, 0.2);
+    net.reset = draw_chance(random, 0.01);
+    net.datagram_drop = draw_chance(random, 0.2);
+    net.datagram_double = draw_chance(random, 0.3);
+    net.datagram_reorder = draw_chance(random, 0.5);
+    net.stray_max = draw_time(random, milliseconds(10), seconds(random.chance(0.2) ? 60 : 2));
+    net.bytes_per_second = random.chance(0.2) ? 200u << 10 : 100u << 20;
+    net.kernel_bytes = random.chance(0.3) ? 8u << 10 : 256u << 10;
+}
+
+void draw_clients(Random& random, ClientLoad& load) {
+    load.appends_per_second = static_cast<double>(random.between(1, 40));
+    load.window = static_cast<uint32_t>(random.between(1, 64));
+    load.batch_max = static_cast<uint32_t>(random.between(1, 8));
+    load.bytes_max =
+        static_cast<uint32_t>(random.chance(0.2) ? random.between(1000, 20'000) : random.between(16, 200));
+    load.reads_per_second = draw_chance(random, 4);
+    load.tail_life = draw_time(random, seconds(1), seconds(30));
+    load.timeout = draw_time(random, seconds(2), seconds(20));
+}
+
+}  // namespace
+
+std::optional<Profile> parse_profile(std::string_view text) {
+    for (size_t i = 0; i < std::size(kProfiles); ++i)
+        if (kProfiles[i] == text) return static_cast<Profile>(i);
+    return std::nullopt;
+}
+
+std::string_view text_of(Profile profile) { return kProfiles[static_cast<size_t>(profile)]; }
+
+Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optional<Duration> length) {
+    Random random(seed * 0x2545f4914f6cdd1du + 7);
+    Knobs knobs;
+    static constexpr uint32_t kCounts[] = {3, 3, 3, 5, 5, 2, 4, 1};
+    knobs.cluster.members = members != 0 ? members : kCounts[random.below(std::size(kCounts))];
+    switch (profile) {
+        case Profile::swarm:
+            knobs.network = random.chance(0.5), knobs.topology = random.chance(0.5),
+            knobs.process = random.chance(0.5);
+            knobs.disk = random.chance(0.5), knobs.time = random.chance(0.5),
+            knobs.clients_move = random.chance(0.5);
+            break;
+        case Profile::crash: knobs.process = true; break;
+        case Profile::disk: knobs.process = knobs.disk = true; break;
+        case Profile::network: knobs.network = knobs.topology = true; break;
+        case Profile::quiet: break;
+        case Profile::speed:
+            knobs.cluster.members = members != 0 ? members : 5;
+            knobs.load.appends_per_second = 10;
+            knobs.length = length.value_or(seconds(600));
+            return knobs;
+    }
+    if (knobs.network) draw_network(random, knobs.net);
+    knobs.net.user_timeout = draw_time(random, seconds(1), seconds(6));
+    knobs.topology_every = draw_time(random, milliseconds(500), seconds(15));
+    knobs.process_every = draw_time(random, milliseconds(700), seconds(15));
+    knobs.power_share = static_cast<double>(random.below(11)) / 10;
+    knobs.disk_every = draw_time(random, seconds(1), seconds(20));
+    knobs.time_every = draw_time(random, seconds(2), seconds(30));
+    knobs.clients_every = draw_time(random, seconds(2), seconds(30));
+    if (knobs.time) knobs.rate_spread = draw_chance(random, 0.3);
+    if (profile != Profile::quiet) {
+        draw_clients(random, knobs.load);
+        knobs.clients = static_cast<uint32_t>(random.between(1, 4));
+        if (random.chance(0.3)) knobs.cluster.segment_bytes = 32u << 10;
+        if (random.chance(0.3)) knobs.cluster.batch_bytes_max = 4u << 10;
+        if (random.chance(0.3)) knobs.cluster.buffer_bytes = 32u << 10;
+        if (random.chance(0.3)) knobs.cluster.in_flight_bytes_max = 16u << 10;
+        if (random.chance(0.2))
+            knobs.cluster.heartbeat = milliseconds(static_cast<int64_t>(random.between(50, 300)));
+    }
+    // Most runs are short, a few are long: log-uniform between 10 and 300 s.
+    knobs.length = seconds(10) * (int64_t{1} << random.below(5)) + draw_time(random, {}, seconds(10));
+    if (length) knobs.length = *length;
+    return knobs;
+}
+
+std::string Knobs::text() const {
+    std::string line = "members=" + std::to_string(cluster.members);
+    auto flag = [&line](std::string_view name, bool on) {
+        if (on) line.append(" ").append(name);
+    };
+    auto number = [&line](std::string_view name, double value) {
+        if (value == 0) return;
+        std::string digits = std::to_string(value);
+        digits.resize(std::min(digits.size(), digits.find('.') + 4));
+        line.append(" ").append(name).append("=").append(digits);
+    };
+    number("length_s", static_cast<double>(length.ns) / 1e9);
+    number("clients", clients);
+    number("appends_per_s", load.appends_per_second);
+    number("bytes_max", load.bytes_max);
+    number("window", load.window);
+    number("segment_bytes", static_cast<double>(cluster.segment_bytes));
+    flag("[network]", network);
+    if (network) {
+        number("delay_ms", static_cast<double>(net.delay_spread.ns) / 1e6);
+        number("tail", net.tail), number("loss", net.loss), number("reset", net.reset);
+        number("drop", net.datagram_drop), number("double", net.datagram_double);
+        number("reorder", net.datagram_reorder),
+            number("stray_s", static_cast<double>(net.stray_max.ns) / 1e9);
+    }
+    flag("[topology]", topology);
+    if (topology) number("every_s", static_cast<double>(topology_every.ns) / 1e9);
+    flag("[process]", process);
+    if (process) number("every_s", static_cast<double>(process_every.ns) / 1e9), number("power", power_share);
+    flag("[disk]", disk);
+    if (disk) number("every_s", static_cast<double>(disk_every.ns) / 1e9);
+    flag("[time]", time);
+    if (time) number("rates", rate_spread);
+    flag("[clients]", clients_move);
+    return line;
+}
+
+}  // namespace raftd::sim

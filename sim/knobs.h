@@ -1,0 +1,36 @@
+// What a run does to its cluster, drawn from its seed: which groups of faults are on (each with probability
+// 1/2 in the swarm profile), and their numbers. Printed before the run, so that a failure can be read.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sim/client.h"
+#include "sim/cluster.h"
+
+namespace raftd::sim {
+
+enum class Profile : uint8_t { swarm, quiet, crash, disk, network, speed };
+std::optional<Profile> parse_profile(std::string_view text);
+std::string_view text_of(Profile profile);
+
+struct Knobs {
+    bool network = false, topology = false, process = false, disk = false, time = false, clients_move = false;
+    NetModel net;
+    ClusterOptions cluster;
+    // Mean times between faults of a group; one that is off has none.
+    Duration topology_every = seconds(5), process_every = seconds(5), disk_every = seconds(5),
+             time_every = seconds(20), clients_every = seconds(20);
+    double power_share = 0.5;  // of the ends of processes: power cut rather than kill
+    double rate_spread = 0;    // clocks run at 1 - spread to 1 + spread
+    uint32_t clients = 2;
+    ClientLoad load;
+    Duration audit_every = seconds(10);
+    Duration length = seconds(60);  // of the phase with faults
+
+    static Knobs draw(uint64_t seed, Profile profile, uint32_t members, std::optional<Duration> length);
+    std::string text() const;
+};
+
+}  // namespace raftd::sim

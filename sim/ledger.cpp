@@ -1,0 +1,112 @@
+#include "sim/ledger.h"
+
+#include <algorithm>
+
+namespace raftd::sim {
+namespace {
+
+constexpr uint32_t kMark = 0x5eed'0001;
+
+}  // namespace
+
+void Ledger::violated(const std::string& what) { throw Violation(Ending::correctness, what); }
+
+std::string Ledger::text(RecordId id) {
+    return "record " + std::to_string(id.seq) + " of client " + std::to_string(id.client);
+}
+
+void Ledger::encode(RecordId id, MutableBytes into) {
+    CHECK_GE(into.size(), size_t{kBytesMin});
+    std::memcpy(into.data(), &kMark, 4);
+    std::memcpy(into.data() + 4, &id.client, 4);
+    std::memcpy(into.data() + 8, &id.seq, 8);
+    for (size_t i = kBytesMin; i < into.size(); ++i) into[i] = std::byte(id.seq * 31 + i);
+}
+
+bool Ledger::decode(ByteView record, RecordId& id) {
+    uint32_t mark = 0;
+    if (record.size() < kBytesMin) return false;
+    std::memcpy(&mark, record.data(), 4);
+    std::memcpy(&id.client, record.data() + 4, 4);
+    std::memcpy(&id.seq, record.data() + 8, 8);
+    for (size_t i = kBytesMin; i < record.size(); ++i)
+        if (record[i] != std::byte(id.seq * 31 + i)) return false;
+    return mark == kMark && id.client != 0 && id.seq != 0;
+}
+
+Ledger::Sent& Ledger::sent(RecordId id) {
+    if (id.client >= clients_.size()) clients_.resize(id.client + 1);
+    auto& all = clients_[id.client];
+    if (id.seq >= all.size()) all.resize(std::max<size_t>(id.seq + 1, all.size() * 2));
+    return all[id.seq];
+}
+
+void Ledger::place(RecordId id, uint64_t lsn, const char* by) {
+    if (lsn >= places_.size()) places_.resize(std::max<size_t>(lsn + 1, places_.size() * 2));
+    RecordId& there = places_[lsn];
+    if (there.client != 0 && (there.client != id.client || there.seq != id.seq))
+        violated(text(id) + " is " + by + " at LSN " + std::to_string(lsn) + ", where " + text(there) +
+                 " stands");
+    there = id;
+    Sent& it = sent(id);
+    if (it.lsn != 0 && it.lsn != lsn)
+        violated(text(id) + " is " + by + " at LSN " + std::to_string(lsn) + " and stands at " +
+                 std::to_string(it.lsn) + " too");
+    it.lsn = lsn;
+    if (raw(truth_.committed_lsn_end()) <= lsn)
+        violated(text(id) + " is " + by + " at LSN " + std::to_string(lsn) + " before it was committed");
+}
+
+void Ledger::acknowledged(RecordId first, uint32_t count, Lsn lsn, Lsn floor) {
+    if (lsn < floor)
+        violated(text(first) + " was acknowledged at LSN " + std::to_string(raw(lsn)) + ", below " +
+                 std::to_string(raw(floor)) + ", which was acknowledged before it was sent");
+    for (uint32_t i = 0; i < count; ++i) {
+        RecordId id{first.client, first.seq + i};
+        place(id, raw(lsn) + i, "acknowledged");
+        sent(id).fate = Fate::acked;
+    }
+    acked_ += count;
+    acked_end_ = std::max(acked_end_, lsn + count);
+    reached_.hit(Reach::append_committed);
+}
+
+void Ledger::refused(RecordId first, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+        Sent& it = sent({first.client, first.seq + i});
+        if (it.lsn != 0) violated(text(first) + " was refused and stands at LSN " + std::to_string(it.lsn));
+        it.fate = Fate::refused;
+    }
+    reached_.hit(Reach::append_refused_client);
+}
+
+void Ledger::unknown(RecordId first, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+        Sent& it = sent({first.client, first.seq + i});
+        it.fate = Fate::unknown;
+        if (it.lsn != 0) reached_.hit(Reach::append_unknown_landed);
+    }
+    reached_.hit(Reach::append_unknown);
+}
+
+void Ledger::delivered(Lsn lsn, ByteView record) {
+    RecordId id;
+    if (!decode(record, id))
+        violated("the record at LSN " + std::to_string(raw(lsn)) + " isn't what any client sent");
+    Sent& it = sent(id);
+    if (it.fate == Fate::refused)
+        violated(text(id) + " was refused and stands at LSN " + std::to_string(raw(lsn)));
+    if (it.fate == Fate::unknown && it.lsn == 0) reached_.hit(Reach::append_unknown_landed);
+    place(id, raw(lsn), "delivered");
+}
+
+void Ledger::check_complete(Lsn end) const {
+    for (uint64_t lsn = 1; lsn < raw(end); ++lsn)
+        if (lsn >= places_.size() || places_[lsn].client == 0)
+            violated("nobody knows the record at LSN " + std::to_string(lsn));
+    if (acked_end_ > end)
+        violated("the log ends at LSN " + std::to_string(raw(end)) + ", but appends up to " +
+                 std::to_string(raw(acked_end_)) + " were acknowledged");
+}
+
+}  // namespace raftd::sim

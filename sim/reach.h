@@ -1,0 +1,58 @@
+// "Sometimes" points: situations that a run of many seeds must have met, else the faults are too tame to mean
+// much. Each is a counter with a name; raftsim prints them at the end.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace raftd::sim {
+
+enum class Reach : uint8_t {
+    leader_elected,
+    leader_deposed,  // a leader saw a later term, or lost its majority
+    two_leaders,     // an old one still believes to lead while a newer one does
+    vote_refused,
+    vote_split,          // a term that nobody won
+    log_cut,             // a follower replaced entries
+    log_cut_long,        // ten entries or more
+    append_refused,      // by a follower: conflict
+    old_term_committed,  // an entry of an earlier term was committed through a later one
+    commit_lead_change,  // the first commit of a new leader while the old one still lives
+    leader_disk_behind,  // committed by the others before the leader's own disk had it
+    restarted,
+    restarted_torn,         // a power cut lost something that was written and not synced
+    power_cut_inside_turn,  // at the nth call of the disk
+    all_down,               // every member at once
+    sync_failed,
+    disk_full,
+    disk_hung,
+    member_unstartable,  // ended with damage, on purpose
+    append_committed,
+    append_refused_client,
+    append_unknown,
+    append_unknown_landed,
+    append_acked_while_cut,  // during a partition or with a member down
+    tail_moved,              // went on at another member
+    read_confirmed,
+    frame_stray,
+    connection_timed_out,
+    segment_rolled,
+    wall_jumped,
+    healed_with_minority_dead,
+    count_,
+};
+inline constexpr size_t kReachCount = static_cast<size_t>(Reach::count_);
+std::string_view text_of(Reach point);
+
+/// Counters of one run, or the sum of many.
+struct Reached {
+    std::array<uint64_t, kReachCount> counts{};
+    void hit(Reach point, uint64_t times = 1) { counts[static_cast<size_t>(point)] += times; }
+    uint64_t operator[](Reach point) const { return counts[static_cast<size_t>(point)]; }
+    void add(const Reached& other) {
+        for (size_t i = 0; i < kReachCount; ++i) counts[i] += other.counts[i];
+    }
+};
+
+}  // namespace raftd::sim

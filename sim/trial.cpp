@@ -1,0 +1,191 @@
+#include "sim/trial.h"
+
+#include <algorithm>
+
+#include "sim/faults.h"
+
+namespace raftd::sim {
+namespace {
+
+constexpr int64_t kHealWithin = 20;  // election timeouts, until a healed majority works again
+
+class Trial {
+public:
+    explicit Trial(const TrialOptions& options)
+        : knobs_(Knobs::draw(options.seed, options.profile, options.members, options.length)),
+          profile_(options.profile),
+          kernel_(options.seed),
+          network_(kernel_, kernel_.random.next()) {
+        trace_.on = options.trace;
+        result.knobs = knobs_.text();
+    }
+
+    void run();
+    void collect();
+    TrialResult result;
+
+private:
+    void set_up();
+    void live_through_faults();
+    void converge(const std::set<uint32_t>& core, const char* what);
+    bool agree(const std::set<uint32_t>& core) const;
+    void read_whole(const std::set<uint32_t>& core);
+    void stay_calm();
+    template <class Done>
+    void wait_for(Duration within, const std::string& what, Done&& done);
+    [[noreturn]] void stuck(const std::string& what) const;
+
+    Knobs knobs_;
+    Profile profile_;
+    Trace trace_;
+    Kernel kernel_;
+    SimNetwork network_;
+    std::unique_ptr<Cluster> cluster_;
+    std::unique_ptr<Ledger> ledger_;
+    std::vector<std::unique_ptr<SimClient>> clients_;
+    std::unique_ptr<Faults> faults_;
+};
+
+void Trial::stuck(const std::string& what) const { throw Violation(Ending::liveness, what); }
+
+template <class Done>
+void Trial::wait_for(Duration within, const std::string& what, Done&& done) {
+    Instant until = kernel_.now() + within;
+    while (!done()) {
+        if (kernel_.now() >= until) stuck(what);
+        kernel_.run_until(std::min(until, kernel_.now() + milliseconds(20)));
+    }
+}
+
+void Trial::set_up() {
+    network_.model = knobs_.net;
+    cluster_ = std::make_unique<Cluster>(kernel_, network_, trace_, result.reached, knobs_.cluster);
+    ledger_ = std::make_unique<Ledger>(cluster_->truth(), result.reached);
+    for (uint32_t i = 1; i <= knobs_.clients; ++i)
+        clients_.push_back(std::make_unique<SimClient>(kernel_, network_, *ledger_, result.reached, i,
+                                                       cluster_->names(), knobs_.load));
+    faults_ =
+        std::make_unique<Faults>(kernel_, network_, *cluster_, clients_, trace_, result.reached, knobs_);
+    for (uint32_t i = 1; i <= cluster_->count(); ++i)
+        cluster_->start_in(i, Duration{static_cast<int64_t>(kernel_.random.below(500'000'000))});
+    for (auto& client : clients_) client->start();
+}
+
+void Trial::live_through_faults() {
+    faults_->begin();
+    Instant end = kernel_.now() + knobs_.length;
+    kernel_.run_until(end);
+    if (profile_ != Profile::quiet && profile_ != Profile::speed) return;
+    if (cluster_->truth().elections() > 2) stuck("more than two elections without any fault");
+    if (ledger_->records_acked() == 0) stuck("nothing was appended without any fault");
+}
+
+bool Trial::agree(const std::set<uint32_t>& core) const {
+    const Truth& truth = cluster_->truth();
+    for (uint32_t i : core) {
+        const daemon::Node* node = cluster_->node(i);
+        if (node == nullptr || raw(node->core().commit()) != truth.committed() ||
+            node->core().last() != node->core().commit())
+            return false;
+    }
+    return true;
+}
+
+/// L1 to L3: a leader, a fresh append acknowledged, and all of the core equal.
+void Trial::converge(const std::set<uint32_t>& core, const char* what) {
+    Duration bound = knobs_.cluster.election_timeout * kHealWithin;
+    SimClient& client = *clients_[0];
+    if (!client.running()) client.start();
+    uint64_t probes = client.probes_acked();
+    client.probe();
+    wait_for(bound, std::string(what) + ": no fresh append was acknowledged", [&] {
+        if (client.probes_acked() > probes) return true;
+        client.probe();  // one that was refused or lost is made again
+        return false;
+    });
+    wait_for(bound, std::string(what) + ": the members don't agree", [&] { return agree(core); });
+}
+
+/// L6: a fresh tail from the beginning gives all, from each member of the core.
+void Trial::read_whole(const std::set<uint32_t>& core) {
+    SimClient& client = *clients_[0];
+    for (uint32_t i : core) {
+        auto wanted =
+            static_cast<int64_t>(raw(cluster_->truth().committed_lsn_end()) - 1);  // more may follow
+        client.read_all(Cluster::name_of(i));
+        wait_for(knobs_.cluster.election_timeout * kHealWithin + seconds(20),
+                 "the log can't be read from n" + std::to_string(i),
+                 [&] { return client.whole_read() >= 0; });
+        if (client.whole_read() < wanted)
+            throw Violation(Ending::correctness, "n" + std::to_string(i) + " gave " +
+                                                     std::to_string(client.whole_read()) + " records of " +
+                                                     std::to_string(wanted));
+    }
+}
+
+/// L7: without faults nothing changes hands any more.
+void Trial::stay_calm() {
+    uint64_t elections = cluster_->truth().elections();
+    kernel_.run_until(kernel_.now() + seconds(20));
+    if (cluster_->truth().elections() != elections) stuck("an election without any fault");
+}
+
+void Trial::run() {
+    set_up();
+    live_through_faults();
+    for (auto& client : clients_) client->set_appending(false);
+    cluster_->comes_back = false;
+    std::set<uint32_t> core = faults_->heal_core();
+    converge(core, "after healing a majority");
+    read_whole(core);
+    wait_for(knobs_.load.timeout + seconds(5), "appends without any outcome", [&] {
+        return std::all_of(clients_.begin(), clients_.end(),
+                           [](const auto& client) { return client->outstanding() == 0; });
+    });
+    faults_->heal_all();
+    std::set<uint32_t> all;
+    for (uint32_t i = 1; i <= cluster_->count(); ++i)
+        if (!cluster_->lost(i)) all.insert(i);
+    converge(all, "after healing all");
+    read_whole(all);
+    ledger_->check_complete(cluster_->truth().committed_lsn_end());
+    stay_calm();
+    for (uint32_t i : all) cluster_->audit(i);
+}
+
+void Trial::collect() {
+    result.hash = kernel_.hash();
+    result.events = kernel_.events();
+    result.virtual_time = kernel_.now() - Instant{1'000'000'000};
+    if (cluster_ != nullptr) {
+        result.elections = cluster_->truth().elections();
+        result.committed = cluster_->truth().committed();
+        result.restarts = cluster_->restarts();
+        if (result.ending != Ending::pass)
+            for (uint32_t i = 1; i <= cluster_->count(); ++i) result.dumps += cluster_->dump(i);
+    }
+    if (ledger_ != nullptr) result.acked = ledger_->records_acked();
+    if (faults_ != nullptr) result.faults = faults_->totals();
+    result.net = network_.totals;
+    result.reached.hit(Reach::frame_stray, network_.totals.doubled + network_.totals.reordered);
+    result.reached.hit(Reach::connection_timed_out, network_.totals.timed_out);
+}
+
+}  // namespace
+
+TrialResult run_trial(const TrialOptions& options) {
+    Trial trial(options);
+    try {
+        trial.run();
+    } catch (const Violation& found) {
+        trial.result.ending = found.kind;
+        trial.result.text = found.text;
+    } catch (const ProcessEnded& ended) {  // outside any process: the simulator itself
+        trial.result.ending = Ending::check_failed;
+        trial.result.text = std::string("simulator: ") + ended.what();
+    }
+    trial.collect();
+    return std::move(trial.result);
+}
+
+}  // namespace raftd::sim

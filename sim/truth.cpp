@@ -1,0 +1,309 @@
+#include "sim/truth.h"
+
+#include <algorithm>
+
+#include "proto/peer.h"
+#include "sim/describe.h"
+
+namespace raftd::sim {
+
+using raft::Role;
+
+Truth::Truth(Kernel& kernel, uint32_t count, const LogPoint& base, Reached& reached)
+    : kernel_(kernel),
+      reached_(reached),
+      base_(base),
+      members_(count + 1),
+      versions_(1),
+      committed_{base.chain} {
+    CHECK(base.index == Index{0});  // runs begin with a genesis
+    versions_[0].push_back({base.term, base.chain, 0, base.lsn_next});
+    for (Member& member : members_) member.chains = {base.chain};
+    lsn_end_ = base.lsn_next;
+}
+
+void Truth::violated(uint32_t member, const std::string& what) const {
+    throw Violation(Ending::correctness, "member " + std::to_string(member) + ": " + what);
+}
+
+const Truth::Version* Truth::version(uint64_t index, uint64_t chain) const {
+    if (index >= versions_.size()) return nullptr;
+    for (const Version& version : versions_[index])
+        if (version.chain == chain) return &version;
+    return nullptr;
+}
+
+std::optional<uint64_t> Truth::chain_at(uint64_t index, const LogPoint& end) const {
+    uint64_t at = raw(end.index), chain = end.chain;
+    if (at < index) return std::nullopt;
+    for (; at > index; --at) {
+        const Version* found = version(at, chain);
+        if (found == nullptr) return std::nullopt;
+        chain = found->before;
+    }
+    return chain;
+}
+
+void Truth::check_promises(uint32_t number, const HardState& hard, const LogPoint& last) const {
+    const Member& member = members_[number];
+    if (hard.term < member.said)
+        violated(number, "would start in term " + std::to_string(raw(hard.term)) +
+                             " after it spoke in term " + std::to_string(raw(member.said)));
+    auto vote = member.votes.find(hard.term);
+    if (vote != member.votes.end() && vote->second != hard.vote)
+        violated(number, "would start without its vote for " + std::to_string(raw(vote->second)) +
+                             " in term " + std::to_string(raw(hard.term)));
+    if (member.ok_index == 0) return;
+    if (raw(last.index) < member.ok_index)
+        violated(number, "would start with a log that ends at " + std::to_string(raw(last.index)) +
+                             " after it acknowledged " + std::to_string(member.ok_index));
+    std::optional<uint64_t> chain = chain_at(member.ok_index, last);
+    if (!chain || *chain != member.ok_chain)
+        violated(number, "would start with another entry at " + std::to_string(member.ok_index) +
+                             " than the one it acknowledged");
+}
+
+void Truth::started(uint32_t number, const daemon::Node& node) {
+    Member& member = members_[number];
+    LogPoint end = node.log_end();
+    raft::View view = node.core().view();
+    check_promises(number, {view.term, view.vote}, end);
+    if (member.chains.size() - 1 > raw(end.index) || member.chains.back() != end.chain) {
+        // What was lost was never acknowledged, or never cut on the disk: follow the chain down to what is
+        // known.
+        std::vector<uint64_t> chains(raw(end.index) + 1);
+        uint64_t at = raw(end.index), chain = end.chain;
+        while (at >= member.chains.size() || member.chains[at] != chain) {
+            chains[at] = chain;
+            const Version* found = version(at, chain);
+            if (found == nullptr)
+                violated(number, "recovered an entry at " + std::to_string(at) + " nobody ever made");
+            chain = found->before;
+            --at;
+        }
+        std::copy(member.chains.begin(), member.chains.begin() + static_cast<ptrdiff_t>(at) + 1,
+                  chains.begin());
+        member.chains = std::move(chains);
+        reached_.hit(Reach::restarted_torn);
+    }
+    member.alive = true;
+    member.term = view.term;
+    member.role = view.role;
+    member.commit = view.commit;
+    reached_.hit(Reach::restarted);
+}
+
+void Truth::ended(uint32_t number) {
+    Member& member = members_[number];
+    member.alive = false;
+    member.role = Role::follower;
+    if (std::none_of(members_.begin(), members_.end(), [](const Member& m) { return m.alive; }))
+        reached_.hit(Reach::all_down);
+}
+
+void Truth::after_turn(uint32_t number, const daemon::Node& node) {
+    Member& member = members_[number];
+    const raft::Core& core = node.core();
+    LogPoint end = node.log_end();
+    Term term = core.term();
+    Role role = core.role();
+    if (raw(end.index) + 1 != member.chains.size() || end.chain != member.chains.back())
+        follow_log(number, member, node, end);
+    if (term != member.term || role != member.role) {
+        if (term < member.term) violated(number, "its term fell");
+        bool led = member.role == Role::leader, leads = role == Role::leader;
+        bool anew = leads && (!led || term != member.term);
+        if (led && (!leads || term != member.term)) reached_.hit(Reach::leader_deposed);
+        member.term = term;
+        member.role = role;
+        term_max_ = std::max(term_max_, term);
+        if (anew) became_leader(number, member);
+    }
+    if (core.commit() != member.commit) note_commit(number, member, node, core.commit());
+}
+
+void Truth::follow_log(uint32_t number, Member& member, const daemon::Node& node, const LogPoint& end) {
+    uint64_t before = member.chains.size() - 1, last = raw(end.index);
+    uint64_t keep = std::min(before, last);
+    for (; keep > 0; --keep) {
+        std::optional<LogPoint> point = node.log_at(Index{keep});
+        if (!point || point->chain == member.chains[keep]) break;
+    }
+    if (keep < before) {
+        if (member.role == Role::leader && node.core().role() == Role::leader &&
+            node.core().term() == member.term)
+            violated(number, "leads and cut its own log at " + std::to_string(keep));
+        if (keep < raw(member.commit))
+            violated(number, "cut its log at " + std::to_string(keep) + ", below its commit index");
+        reached_.hit(Reach::log_cut);
+        if (before - keep >= 10) reached_.hit(Reach::log_cut_long);
+        member.chains.resize(keep + 1);
+        if (member.ok_index > keep) {
+            member.ok_index = keep;
+            member.ok_chain = member.chains[keep];
+        }
+    }
+    for (uint64_t at = keep + 1; at <= last; ++at) {
+        std::optional<LogPoint> point = at == last ? end : node.log_at(Index{at});
+        if (!point) violated(number, "a new entry isn't in memory");
+        learn(number, *point, member.chains.back());
+        member.chains.push_back(point->chain);
+    }
+}
+
+void Truth::learn(uint32_t number, const LogPoint& point, uint64_t chain_before) {
+    uint64_t at = raw(point.index);
+    if (at >= versions_.size()) versions_.resize(at + 1);
+    for (const Version& known : versions_[at]) {
+        if (known.chain == point.chain) return;
+        if (known.term == point.term)
+            violated(number, "a second entry at " + std::to_string(at) + " of term " +
+                                 std::to_string(raw(point.term)));
+    }
+    versions_[at].push_back({point.term, point.chain, chain_before, point.lsn_next});
+}
+
+void Truth::became_leader(uint32_t number, const Member& member) {
+    auto [place, first] = leaders_.try_emplace(member.term, number);
+    if (!first && place->second != number)
+        violated(number, "leads term " + std::to_string(raw(member.term)) + " as does member " +
+                             std::to_string(place->second));
+    if (!first) violated(number, "leads term " + std::to_string(raw(member.term)) + " for the second time");
+    reached_.hit(Reach::leader_elected);
+    for (const Member& other : members_)
+        if (&other != &member && other.alive && other.role == Role::leader) reached_.hit(Reach::two_leaders);
+    auto later = commit_by_term_.lower_bound(member.term);
+    if (later == commit_by_term_.begin()) return;
+    uint64_t needed = std::prev(later)->second;
+    if (needed >= member.chains.size() || member.chains[needed] != committed_[needed])
+        violated(number, "leads term " + std::to_string(raw(member.term)) + " without entry " +
+                             std::to_string(needed) + ", committed in term " +
+                             std::to_string(raw(std::prev(later)->first)));
+}
+
+void Truth::note_commit(uint32_t number, Member& member, const daemon::Node& node, Index commit) {
+    if (commit < member.commit) violated(number, "its commit index fell");
+    uint64_t to = raw(commit), known = committed();
+    if (to >= member.chains.size()) violated(number, "its commit index lies behind its log's end");
+    if (to > known) {
+        if (member.role != Role::leader) violated(number, "committed before any leader did");
+        if (version(to, member.chains[to])->term != member.term)
+            violated(number, "committed entry " + std::to_string(to) + " of an older term by counting");
+        check_majority(number, to, node);
+        if (known > 0 && member.chains[known] != committed_[known])
+            violated(number, "committed another history than was committed before");
+        for (uint64_t at = known + 1; at <= to; ++at) {
+            committed_.push_back(member.chains[at]);
+            if (version(at, member.chains[at])->term != member.term) reached_.hit(Reach::old_term_committed);
+        }
+        lsn_end_ = version(to, member.chains[to])->lsn_next;
+        if (commit_by_term_.empty() || commit_by_term_.rbegin()->first < member.term)
+            for (const Member& other : members_)
+                if (&other != &member && other.role == Role::leader) reached_.hit(Reach::commit_lead_change);
+        commit_by_term_[member.term] = to;
+        commit_moved_at_ = kernel_.now();
+    } else if (member.chains[to] != committed_[to]) {
+        violated(number, "committed other entries up to " + std::to_string(to) + " than the others");
+    }
+    member.commit = commit;
+}
+
+/// Counted from what each has said and, of the leader, from its own disk: never from what the leader
+/// believes.
+void Truth::check_majority(uint32_t number, uint64_t index, const daemon::Node& node) const {
+    size_t holding = 0;
+    for (uint32_t i = 1; i < members_.size(); ++i) {
+        const Member& member = members_[i];
+        bool own = i == number && raw(node.core().view().durable) >= index;
+        if (i == number && !own) reached_.hit(Reach::leader_disk_behind);
+        bool said = i != number && member.ok_index >= index && member.chains.size() > index &&
+                    member.chains[index] == members_[number].chains[index];
+        holding += own || said;
+    }
+    if (holding * 2 <= members_.size() - 1)
+        violated(number, "committed entry " + std::to_string(index) + ", which only " +
+                             std::to_string(holding) + " members acknowledged");
+}
+
+uint32_t Truth::leader() const {
+    uint32_t found = 0;
+    for (uint32_t i = 1; i < members_.size(); ++i)
+        if (members_[i].alive && members_[i].role == Role::leader &&
+            (found == 0 || members_[i].term > members_[found].term))
+            found = i;
+    return found;
+}
+
+void Truth::said_term(uint32_t number, Term term) {
+    Member& member = members_[number];
+    if (member.said_at != kernel_.now()) {
+        member.said_at = kernel_.now();
+        member.said_before = member.said;
+    }
+    if (term < member.said_before)
+        violated(number, "speaks in term " + std::to_string(raw(term)) + " after it spoke in term " +
+                             std::to_string(raw(member.said_before)));
+    member.said = std::max(member.said, term);
+}
+
+void Truth::said_vote(uint32_t number, Term term, NodeId to) {
+    auto [place, first] = members_[number].votes.try_emplace(term, to);
+    if (!first && place->second != to)
+        violated(number, "votes for " + std::to_string(raw(to)) + " and " +
+                             std::to_string(raw(place->second)) + " in term " + std::to_string(raw(term)));
+}
+
+void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHeader& header,
+                 ByteView payload) {
+    using proto::FrameType;
+    if (from == 0 || from >= members_.size()) return;
+    switch (static_cast<FrameType>(header.type)) {
+        case FrameType::append_entries: {
+            proto::AppendEntries append;
+            if (proto::read_fixed(payload, append)) said_term(from, Term{append.term});
+            break;
+        }
+        case FrameType::append_ok: {
+            proto::AppendOk ok;
+            if (!proto::read_fixed(payload, ok)) break;
+            said_term(from, Term{ok.term});
+            Member& member = members_[from];
+            if (ok.match >= member.chains.size()) violated(from, "acknowledged an entry it doesn't have");
+            if (ok.match > member.ok_index)
+                member.ok_index = ok.match, member.ok_chain = member.chains[ok.match];
+            break;
+        }
+        case FrameType::append_no: {
+            proto::AppendNo no;
+            if (!proto::read_fixed(payload, no)) break;
+            said_term(from, Term{no.term});
+            if (no.why == 0) reached_.hit(Reach::append_refused);
+            break;
+        }
+        case FrameType::vote: {
+            proto::Vote vote;
+            if (!proto::read_fixed(payload, vote) || (vote.flags & 1) != 0) break;
+            said_term(from, Term{vote.term});
+            said_vote(from, Term{vote.term}, NodeId{from});
+            break;
+        }
+        case FrameType::vote_ok: {
+            proto::VoteOk vote;
+            if (!proto::read_fixed(payload, vote) || (vote.flags & 1) != 0) break;
+            said_term(from, Term{vote.term});
+            if ((vote.flags & 2) != 0)
+                said_vote(from, Term{vote.term}, NodeId{to});
+            else
+                reached_.hit(Reach::vote_refused);
+            break;
+        }
+        default: break;
+    }
+}
+
+void Truth::arrived(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload) {
+    if (on_frame)
+        on_frame(from, to, describe_frame(header, payload) + " #" + std::to_string(header.checksum));
+}
+
+}  // namespace raftd::sim

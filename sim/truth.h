@@ -1,0 +1,96 @@
+// What really happened in a run, kept outside the members, and the invariants checked against it after each
+// turn. Costs O(what changed): a turn that changed nothing is a few compares. A violated invariant throws
+// Violation.
+//   leaders      one a term, for ever (I1); has all that was committed in earlier terms (I5); never cuts its
+//   own log (I3) logs         one chain for a (term, index) over all members and all time (I4): the chain
+//   names the whole prefix commit       rises within a life, lies within the log (I7), is the same everywhere
+//   (I6), begins with an entry of the
+//                leader's own term that a majority holds durably (I8)
+//   promises     terms said never fall, one vote a term over restarts (I2); a start finds all that was
+//   promised: term,
+//                vote, acknowledged entries (I10)
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "daemon/node.h"
+#include "sim/network.h"
+#include "sim/reach.h"
+#include "sim/violation.h"
+
+namespace raftd::sim {
+
+class Truth : public FrameWatcher {
+public:
+    /// Members are hosts 1..count.
+    Truth(Kernel& kernel, uint32_t count, const LogPoint& base, Reached& reached);
+
+    /// A member is up again, recovered; its node hasn't been given an event yet.
+    void started(uint32_t member, const daemon::Node& node);
+    void after_turn(uint32_t member, const daemon::Node& node);
+    void ended(uint32_t member);
+    void sent(uint32_t from, uint32_t to, io::ConnClass kind, const proto::FrameHeader& header,
+              ByteView payload) override;
+    void arrived(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload) override;
+    /// Told of each frame between members when it arrives; for traces.
+    std::function<void(uint32_t from, uint32_t to, const std::string& text)> on_frame;
+    /// Checks what a start would find, against what was promised: for the copy of a disk after a power cut.
+    void check_promises(uint32_t member, const HardState& hard, const LogPoint& last) const;
+
+    // What the rest asks.
+    uint64_t committed() const { return committed_.size() - 1; }  // highest committed index
+    Lsn committed_lsn_end() const { return lsn_end_; }            // behind the last committed record
+    uint64_t commit_chain(uint64_t index) const { return committed_[index]; }
+    /// The living leader of the highest term; 0: nobody leads.
+    uint32_t leader() const;
+    Term term_max() const { return term_max_; }
+    uint64_t elections() const { return leaders_.size(); }
+    Instant commit_moved_at() const { return commit_moved_at_; }
+
+private:
+    struct Version {  // one entry that ever stood at an index
+        Term term;
+        uint64_t chain, before;
+        Lsn lsn_next;
+    };
+    struct Member {
+        bool alive = false;
+        std::vector<uint64_t> chains;  // of its log, by index; [0] is the base
+        Term term{};
+        raft::Role role{};
+        Index commit{};
+        // Said to others, and to be kept over restarts.
+        Term said{}, said_before{};  // said_before: before this instant
+        Instant said_at{};
+        std::map<Term, NodeId> votes;
+        uint64_t ok_index = 0, ok_chain = 0;
+    };
+
+    [[noreturn]] void violated(uint32_t member, const std::string& what) const;
+    const Version* version(uint64_t index, uint64_t chain) const;
+    void follow_log(uint32_t number, Member& member, const daemon::Node& node, const LogPoint& end);
+    void learn(uint32_t number, const LogPoint& point, uint64_t chain_before);
+    void became_leader(uint32_t number, const Member& member);
+    void note_commit(uint32_t number, Member& member, const daemon::Node& node, Index commit);
+    void check_majority(uint32_t number, uint64_t index, const daemon::Node& node) const;
+    void said_term(uint32_t number, Term term);
+    void said_vote(uint32_t number, Term term, NodeId to);
+    /// Chain at `index` of the log that ends with `end`.
+    std::optional<uint64_t> chain_at(uint64_t index, const LogPoint& end) const;
+
+    Kernel& kernel_;
+    Reached& reached_;
+    LogPoint base_;
+    std::vector<Member> members_;                 // [0] unused
+    std::vector<std::vector<Version>> versions_;  // by index
+    std::vector<uint64_t> committed_;             // chain by index; [0] the base
+    std::map<Term, uint32_t> leaders_;
+    std::map<Term, uint64_t> commit_by_term_;  // highest index committed by the leader of a term
+    Lsn lsn_end_{1};
+    Term term_max_{};
+    Instant commit_moved_at_{};
+};
+
+}  // namespace raftd::sim
