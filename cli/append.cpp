@@ -65,7 +65,6 @@ public:
     AppendRun(const Context& context, const AppendOptions& options, Connected& connected)
         : context_(context),
           options_(options),
-          connected_(connected),
           client_(connected.client),
           limits_(client_.cluster().limits),
           splitter_(options.framing, limits_.record_bytes_max),
@@ -209,7 +208,7 @@ private:
         if (failure_) {
             const char* rest = committed_ == 0 ? ": " : ", the rest was refused: ";
             failure_->what = so_far() + rest + failure_->what;
-            return fail_with_cluster(context_, &connected_, *failure_);
+            return fail_with_cluster(context_, client_, *failure_);
         }
         if (interrupted()) {
             note(context_, "interrupted: " + so_far());
@@ -233,7 +232,7 @@ private:
         if (failure_) why.what += " (" + failure_->what + ")";
         std::string from = committed_ == 0 ? "-n 10" : "--from " + std::to_string(raw(last_) + 1);
         why.hint = "raftctl tail " + from + " shows what landed";
-        return fail_with_cluster(context_, &connected_, why);
+        return fail_with_cluster(context_, client_, why);
     }
 
     void resume_hint() {
@@ -256,7 +255,6 @@ private:
 
     const Context& context_;
     const AppendOptions& options_;
-    Connected& connected_;
     client::Client& client_;
     client::Limits limits_;
     Splitter splitter_;
@@ -279,7 +277,7 @@ Exit append(const Context& context, const AppendOptions& options) {
     session.stop_at_failure = true;
     session.window_batches = options.in_flight;
     auto connected = connect(context, session);
-    if (!connected) return fail_with_cluster(context, nullptr, connected.error());
+    if (!connected) return connected.error();
     return AppendRun(context, options, *connected).run();
 }
 

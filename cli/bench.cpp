@@ -74,7 +74,8 @@ public:
         tally_.cpu = cpu_time() - cpu_before;
         // What is under way isn't measured, but has to be known before the connection ends.
         client_.cancel_unsent();
-        while (client_.open_appends() > 0 && !interrupted()) drain();
+        closing_ = true;
+        while (client_.open_appends() > 0 && !interrupted()) take(client_.poll(done_, milliseconds(100)));
         return std::move(tally_);
     }
 
@@ -100,7 +101,6 @@ private:
         size_t count = client_.poll(done_, wait);
         take(count);
     }
-    void drain() { take(client_.poll(done_, milliseconds(100))); }
 
     void take(size_t count) {
         Instant now = client_.now();
@@ -108,6 +108,7 @@ private:
             Instant at = sent_.front();
             sent_.pop_front();
             const client::Appended& one = done_[i];
+            if (closing_) continue;
             if (one.outcome == client::Outcome::refused) ++tally_.refused;
             if (one.outcome == client::Outcome::unknown) ++tally_.unknown;
             if (one.why && one.why->code == Errc::bad_input) tally_.failure = *one.why;
@@ -124,6 +125,7 @@ private:
     Bodies bodies_;
     Duration interval_;
     Tally tally_;
+    bool closing_ = false;
     std::vector<std::string_view> records_;
     std::deque<Instant> sent_;  // of appends without outcome, in order
     client::Appended done_[256];
@@ -184,9 +186,9 @@ Exit bench_append(const Context& context, const BenchAppendOptions& options) {
     session.window_batches = std::max(options.in_flight, 1u << 16);
     session.window_bytes = 256u << 20;
     auto connected = connect(context, session);
-    if (!connected) return fail_with_cluster(context, nullptr, connected.error());
+    if (!connected) return connected.error();
     Tally tally = AppendBench(connected->client, options).run();
-    if (tally.failure) return fail_with_cluster(context, &*connected, *tally.failure);
+    if (tally.failure) return fail_with_cluster(context, connected->client, *tally.failure);
     Exit exit = show(context, text_of(tally, options), numbers_of(tally, options));
     if (interrupted()) return Exit::interrupted;
     return tally.committed == 0 ? Exit::unavailable : exit;
@@ -194,7 +196,7 @@ Exit bench_append(const Context& context, const BenchAppendOptions& options) {
 
 Exit bench_tail(const Context& context, const BenchTailOptions& options) {
     auto connected = connect(context);
-    if (!connected) return fail_with_cluster(context, nullptr, connected.error());
+    if (!connected) return connected.error();
     client::Client& client = connected->client;
     client::TailOptions wanted;
     wanted.linearizable = !options.local;
@@ -210,7 +212,7 @@ Exit bench_tail(const Context& context, const BenchTailOptions& options) {
         records += count;
         if (interrupted()) return Exit::interrupted;
     }
-    if (auto failure = tail.failure()) return fail_with_cluster(context, &*connected, *failure);
+    if (auto failure = tail.failure()) return fail_with_cluster(context, connected->client, *failure);
     double time = std::max(seconds_of(client.now() - start), 1e-9), cpu = seconds_of(cpu_time() - cpu_before);
     Json json = Json::object();
     json.add("schema", 1)

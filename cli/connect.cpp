@@ -5,42 +5,48 @@
 
 namespace raftd::cli {
 
-Result<Connected> connect(const Context& context, client::SessionOptions options) {
-    TRY(found, find_cluster(context));
-    options.endpoints = found.endpoints;
-    if (found.spec && found.spec->id != ClusterId{}) options.cluster = found.spec->id;
+namespace {
+
+/// A step that may change the outcome.
+std::string hint_for(const Found& found, Errc code) {
+    if (code == Errc::conflict)
+        return "compare the id in cluster.toml with that of the cluster at these addresses";
+    if (code != Errc::unreachable) return {};
+    if (!found.folder.empty()) return "raftctl start";
+    return "raftctl status --endpoint " + found.endpoints.front();
+}
+
+}  // namespace
+
+boost::system::result<Connected, Exit> connect(const Context& context, client::SessionOptions options) {
+    auto found = find_cluster(context);
+    if (!found) return fail(context, found.error());
+    options.endpoints = found->endpoints;
+    if (found->spec && found->spec->id != ClusterId{}) options.cluster = found->spec->id;
     options.timeout = context.timeout;
     options.fail_fast = true;
-    TRY(client, client::Client::open(std::move(options)));
-    Connected connected{std::move(found), std::move(client)};
+    auto client = client::Client::open(std::move(options));
+    if (!client) return fail(context, client.error());
     // In short waits, so that Ctrl-C is heard; the members that are down cost only themselves.
-    Instant until = connected.client.now() + context.timeout;
+    Instant until = client->now() + context.timeout;
     for (;;) {
-        auto done = connected.client.connect(milliseconds(100));
-        if (done) return connected;
-        bool last = connected.client.now() >= until || connected.client.hopeless();
-        if (last || interrupted()) {
-            Error why = done.error();
-            if (why.hint.empty() && why.code == Errc::unreachable)
-                why.hint =
-                    connected.found.folder.empty() ? "raftctl --endpoint HOST:PORT status" : "raftctl start";
-            why.what = "no member of the cluster answered: " + why.what;
-            if (why.code == Errc::conflict) why.hint = "check --endpoint and the id in cluster.toml";
-            return why;
-        }
+        auto done = client->connect(milliseconds(100));
+        if (done) return Connected{std::move(*found), std::move(*client)};
+        if (!interrupted() && !client->hopeless() && client->now() < until) continue;
+        Error why = done.error();
+        why.what = "no member of the cluster answered: " + why.what;
+        why.hint = hint_for(*found, why.code);
+        return fail_with_cluster(context, *client, why);
     }
 }
 
-Exit fail_with_cluster(const Context& context, const Connected* connected, Error error) {
+Exit fail_with_cluster(const Context& context, const client::Client& client, Error error) {
     if (interrupted() && error.code != Errc::unknown) return Exit::interrupted;
     std::vector<Tried> tried;
-    std::string_view word;
-    if (connected != nullptr) {
-        for (const auto& member : connected->client.cluster().members)
-            tried.push_back({member.address, member.result.empty() ? "not asked" : member.result});
-    }
+    for (const auto& member : client.cluster().members)
+        tried.push_back({member.address, member.result.empty() ? "not asked" : member.result});
     if (error.code == Errc::unavailable && error.hint.empty()) error.hint = "raftctl status";
-    return fail(context, error, word, tried);
+    return fail(context, error, {}, tried);
 }
 
 Ready wait_ready(client::Client& client, int input, bool& input_ready, bool& output_gone) {

@@ -13,12 +13,12 @@ struct Connected {
     Found found;
     client::Client client;
 };
-/// Finds the cluster and shakes hands with a member. Errors: those of find_cluster and Client::connect.
-/// `options`: what differs from the usual; endpoints, cluster and timeout are filled in.
-Result<Connected> connect(const Context& context, client::SessionOptions options = {});
+/// Finds the cluster and shakes hands with a member. `options`: what differs from the usual; endpoints,
+/// cluster and timeout are filled in. When it fails, that has been told, and this is the exit code.
+boost::system::result<Connected, Exit> connect(const Context& context, client::SessionOptions options = {});
 
 /// fail() with a hint for the errors a cluster gives, and with what each endpoint said.
-Exit fail_with_cluster(const Context& context, const Connected* connected, Error error);
+Exit fail_with_cluster(const Context& context, const client::Client& client, Error error);
 
 enum class Ready : uint8_t { something, interrupted };
 /// Waits, at most 100 ms, until the client, `input` (-1: none) or an interrupt has something. `input_ready`

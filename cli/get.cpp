@@ -29,7 +29,7 @@ Exit get(const Context& context, const GetOptions& options) {
         return fail(context,
                     error(Errc::bad_input, "\"" + options.lsn + "\" is no LSN: they are numbers from 1 on"));
     auto connected = connect(context);
-    if (!connected) return fail_with_cluster(context, nullptr, connected.error());
+    if (!connected) return connected.error();
     client::TailOptions wanted;
     wanted.from = client::From::lsn;
     wanted.value = place->value;
@@ -44,7 +44,7 @@ Exit get(const Context& context, const GetOptions& options) {
         Error why = tail.failure().value_or(error(Errc::not_found, "there is no such record"));
         why.what = "LSN " + options.lsn + ": " + why.what;
         if (why.code == Errc::not_found) why.hint = "raftctl tail -n 1 --with-lsn shows the last record";
-        return fail_with_cluster(context, &*connected, why);
+        return fail_with_cluster(context, connected->client, why);
     }
     return show(context, options, record);
 }

@@ -76,7 +76,6 @@ public:
     TailRun(const Context& context, const TailOptions& options, Connected& connected, Range range)
         : context_(context),
           options_(options),
-          connected_(connected),
           client_(connected.client),
           range_(std::move(range)),
           escape_(::isatty(STDOUT_FILENO) != 0) {}
@@ -170,12 +169,11 @@ private:
                 failure.hint =
                     "raftctl tail --from " + std::to_string(range_.tail.value) + " -f waits for it";
         }
-        return fail_with_cluster(context_, &connected_, failure);
+        return fail_with_cluster(context_, client_, failure);
     }
 
     const Context& context_;
     const TailOptions& options_;
-    Connected& connected_;
     client::Client& client_;
     Range range_;
     bool escape_;
@@ -189,7 +187,7 @@ private:
 
 Exit tail(const Context& context, const TailOptions& options) {
     auto connected = connect(context);
-    if (!connected) return fail_with_cluster(context, nullptr, connected.error());
+    if (!connected) return connected.error();
     auto range = range_of(context, options, connected->client.wall_ms());
     if (!range) return fail(context, range.error());
     return TailRun(context, options, *connected, *range).run();

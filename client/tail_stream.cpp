@@ -63,14 +63,13 @@ Links::Link* TailStream::choose() {
     return nullptr;
 }
 
-void TailStream::open(Links::Link& link, Instant now) {
+void TailStream::open(Links::Link& link) {
     streams_ = (streams_ + 1) | 0x80000000u;
     stream_ = streams_;
     conn_ = link.conn;
     open_ = was_open_ = true;
     avoid_ = io::kNoConn;
     consumed_ = 0;
-    progress_ = now;
     proto::TailOpen ask{};
     ask.flags = tail_.follow ? proto::kTailFollow : tail_.linearizable ? proto::kTailLinearizable : 0;
     ask.from = point_ ? proto::TailFrom::index : wire(tail_.from);
@@ -111,7 +110,6 @@ void TailStream::distrust(const char* fault, Instant now) {
 
 void TailStream::receive(io::ConnId conn, io::Frame& frame, Instant now) {
     if (conn != conn_ || finished_) return;
-    progress_ = now;
     if (static_cast<proto::FrameType>(frame.type) == proto::FrameType::tail_data)
         take_data(std::move(frame.bytes), now);
     else
@@ -187,6 +185,7 @@ void TailStream::take_data(Slice payload, Instant now) {
     if (entries.empty()) return;
     faults_ = 0;
     backoff_ = {};
+    progress_ = now;  // entries alone are progress: refusals that come again and again must end too
     queued_bytes_ += entries.size();
     queue_.push_back({std::move(payload), entries, entries.size()});
 }
@@ -250,7 +249,7 @@ void TailStream::run(Instant now) {
     if (now >= retry_at_) retry_at_ = Instant{INT64_MIN};
     if (now >= alone_at_) alone_at_ = Instant{INT64_MIN};
     if (!open_ && retry_at_ <= now) {
-        if (Links::Link* link = choose()) open(*link, now);
+        if (Links::Link* link = choose()) open(*link);
     }
     if (!open_) return;
     Links::Link& link = *links_.ready(conn_);

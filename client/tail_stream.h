@@ -49,7 +49,7 @@ private:
         uint64_t bytes;
     };
 
-    void open(Links::Link& link, Instant now);
+    void open(Links::Link& link);
     void take_data(Slice payload, Instant now);
     void take_end(ByteView payload, Instant now);
     /// Place of the first entry against what is known; the fault as a text, nullptr if there is none.

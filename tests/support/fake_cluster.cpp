@@ -305,6 +305,10 @@ void FakeCluster::tail_open(FakeMember& to, io::ConnId conn, uint32_t stream, By
     proto::TailOpen open;
     if (!proto::read_fixed(payload, open)) std::abort();
     to.opened.push_back(open);
+    if (to.tail_code) {
+        proto::TailEnd end{sizeof end, *to.tail_code, 0};
+        return answer(to, conn, proto::make_frame(FrameType::tail_end, stream, proto::fixed_bytes(end)));
+    }
     const FakeLog& log = *to.log;
     uint64_t commit_lsn = raw(log.end().lsn_next) - 1;
     bool follow = (open.flags & proto::kTailFollow) != 0;

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,10 +38,11 @@ struct FakeMember {
     uint64_t leader = 1;  // whom it believes to lead
     bool mute = false;    // takes frames and answers none
     FakeLog* log = nullptr;
-    std::vector<proto::AppendCode> script;  // codes of the next appends, before the usual behaviour
-    uint32_t answers_left = UINT32_MAX;     // appends behind these get no answer
-    bool hold = false;                      // appends go to the log, and are answered by release()
-    uint64_t frame_bytes_max = 64u << 10;   // of one TailData
+    std::vector<proto::AppendCode> script;     // codes of the next appends, before the usual behaviour
+    uint32_t answers_left = UINT32_MAX;        // appends behind these get no answer
+    std::optional<proto::TailCode> tail_code;  // each tail is answered with this, and nothing else
+    bool hold = false;                         // appends go to the log, and are answered by release()
+    uint64_t frame_bytes_max = 64u << 10;      // of one TailData
     std::function<void(std::vector<std::byte>&)> spoil;  // changes the entries of TailData on their way
     std::function<void(proto::TailData&)> misplace;
 

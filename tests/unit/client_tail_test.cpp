@@ -234,6 +234,33 @@ TEST_F(ClientTail, AMuteClusterEndsTheReadInTime) {
     EXPECT_LT(cluster.now() - before, seconds(11));
 }
 
+// An answer that comes again and again isn't progress.
+TEST_F(ClientTail, AReadThatNobodyCanConfirmEndsInTime) {
+    fill(3);
+    for (uint64_t member = 1; member <= 3; ++member)
+        cluster.member(member).tail_code = proto::TailCode::unavailable;
+    start({.from = From::first});
+    Instant before = cluster.now();
+    ASSERT_TRUE(read_to_end());
+    ASSERT_TRUE(tail().failure());
+    EXPECT_EQ(tail().failure()->code, Errc::unavailable);
+    EXPECT_LT(cluster.now() - before, seconds(11));
+    uint32_t asked = cluster.member(1).tails + cluster.member(2).tails + cluster.member(3).tails;
+    EXPECT_GT(asked, 10u);
+    EXPECT_LT(asked, 100u);
+}
+
+// Busy at one member, room at another.
+TEST_F(ClientTail, GoesToAnotherMemberWhenOneIsBusy) {
+    fill(3);
+    cluster.member(1).tail_code = proto::TailCode::busy;
+    start({.from = From::first});
+    Instant before = cluster.now();
+    ASSERT_TRUE(read_to_end());
+    expect_run(1, 9);
+    EXPECT_LT(cluster.now() - before, seconds(1));
+}
+
 // A member that is cut off without a word would leave a follower waiting for ever.
 TEST_F(ClientTail, AFollowerLeavesAMemberThatFellSilent) {
     fill(3);
