@@ -35,6 +35,20 @@ Result<std::vector<ConfigAt>> configs_of(const snapshot::Manifest& manifest, con
     return configs;
 }
 
+/// The settings name a member of a cluster; the directory must be that one's.
+Result<void> check_owner(const snapshot::DataDir& dir, const NodeOptions& options) {
+    const auto& identity = dir.identity;
+    bool other_cluster = options.cluster_id && *options.cluster_id != identity.cluster_id;
+    bool other_member = !options.settings.name.empty() && options.settings.name != identity.name;
+    if (!other_cluster && !other_member) return {};
+    return error(Errc::conflict,
+                 dir.path + ": belongs to member " + identity.name + " of cluster " + identity.cluster_name +
+                     " (" + to_hex(identity.cluster_id) + "), not to " +
+                     (other_cluster ? "cluster " + to_hex(*options.cluster_id)
+                                    : "member " + options.settings.name),
+                 "set data_dir in raftd.toml to this member's own directory");
+}
+
 uint32_t chunk_bytes_for(const conf::NodeSettings& settings) {
     return static_cast<uint32_t>(std::clamp<uint64_t>(settings.log.buffer_bytes / 8, 4096, kChunkBytes));
 }
@@ -109,6 +123,7 @@ Node::~Node() = default;
 Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& options) {
     Random random(world.seed);
     TRY(dir, snapshot::open(world.files, options.settings.data_dir, random.next()));
+    TRY_VOID(check_owner(dir, options));
     wal::Options wal_options{.dir = dir.path + "/wal",
                              .cluster_id = dir.identity.cluster_id,
                              .incarnation = dir.identity.incarnation,
