@@ -191,6 +191,12 @@ int run(const Arguments& arguments) {
 
     daemon::NodeOptions node_options;
     node_options.settings = *settings;
+    // Where cluster.toml is at hand, the data directory must belong to that very cluster.
+    if (std::filesystem::exists(settings->cluster, ignored)) {
+        auto spec = conf::load_cluster_spec(settings->cluster);
+        if (!spec) return give_up(log, "start_failed", spec.error());
+        node_options.cluster_id = spec->id;
+    }
     node_options.version = RAFTD_VERSION;
     node_options.pid = static_cast<uint64_t>(::getpid());
     auto node = daemon::Node::open(loop.world(), node_options);
