@@ -16,7 +16,7 @@ endfunction()
 
 raftd_unit_tests(base LINK raftd_base)
 raftd_unit_tests(proto LINK raftd_proto)
-raftd_unit_tests(raft LINK raft SUPPORT raft_cluster.cpp)
+raftd_unit_tests(raft LINK raft SUPPORT raft_cluster.cpp raft_script.cpp)
 raftd_unit_tests(conf LINK raftd_conf)
 raftd_unit_tests(snapshot LINK raftd_snapshot raftd_sim)
 raftd_unit_tests(wal LINK raftd_wal raftd_sim)
@@ -39,3 +39,7 @@ foreach(program floor load)
     add_executable(bench_${program} EXCLUDE_FROM_ALL ${source})
     target_link_libraries(bench_${program} PRIVATE raftd_load)
 endforeach()
+
+# Golden scripts over bare cores: tests/scenarios/raft/README.md.
+add_test(NAME scenario.raft COMMAND test_raft --gtest_brief=1 --gtest_filter=*RaftScript*)
+set_tests_properties(scenario.raft PROPERTIES LABELS scenario)

@@ -224,7 +224,7 @@ void Core::State::collect(Output& output) {
     if (hard_dirty || kept < written || log.last() > written || output.reset) {
         const WriteId id = ++last_write;
         output.write = {id, hard, std::min(kept, written), log.last(), true};
-        if (hard_dirty) hard_write = id;
+        if (hard_dirty || output.reset) hard_write = id;  // nothing is said before a new log is begun
         hard_dirty = false;
         written = kept = log.last();
         writes.push_back({id, log.last(), now});
@@ -234,7 +234,11 @@ void Core::State::collect(Output& output) {
             {said.to, std::move(said.message), said.after_hard ? wait_for_hard() : WriteId{}});
     waiting.clear();
     answer_append(output);
-    if (leads()) send_appends(output);
+    // The no-op that is wanted now comes with the first messages of the reign.
+    const auto* fresh = as<Leader>();
+    const bool opening =
+        fresh != nullptr && fresh->round == 1 && output.want && output.want->kind == EntryKind::noop;
+    if (leads() && !opening) send_appends(output);
     if (auto* leader = as<Leader>()) finish_reads(*leader);
     output.install = std::exchange(install, std::nullopt);
     output.commit = commit;

@@ -172,7 +172,7 @@ void Core::State::on(const ev::Installed& event) {
         durable = std::max(durable, event.at.index);  // the snapshot holds them
         log.compact(event.at);
         log.set_base_config(event.members);
-    } else {
+    } else if (!leads()) {  // a leader's log is never replaced
         log.reset(event.at, event.members);
         commit = durable = event.at.index;
         for (size_t at = 0; at < writes.size(); ++at) writes[at].last = event.at.index;

@@ -251,6 +251,8 @@ void Core::State::send_to(Progress& to, Output& output) {
                            msg::Append{hard.term, {log.term_at(before), before}, last, commit, leader.round},
                            WriteId{}});
     if (last != before) to.sent(last, bytes, now);
+    // What follows may have to be read first: asked for now, it is there when the window opens.
+    if (last != before && to.next <= log.last() && !log.sizes().holds(to.next)) next_batch(to, bytes, output);
     to.due = false;
     to.commit_sent = commit;
     if (to.mode == FollowerMode::probe) to.probe_out = true;
@@ -269,7 +271,7 @@ Index Core::State::next_batch(Progress& to, uint64_t& bytes, Output& output) {
     // A probe may well miss, so it takes along little.
     const uint64_t budget =
         stream ? std::min(options.batch_bytes_max, options.in_flight_bytes_max - to.window.bytes())
-               : options.batch_bytes_max / 16;
+               : options.batch_bytes_max / 4;
     const bool at_least_one = stream ? to.window.empty() : to.blocked_at != Index{};
     if (!log.sizes().holds(to.next)) {
         if (to.fetch == 0 && (stream || at_least_one)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "raft/quorum.h"
+#include "raft/text.h"
 
 namespace raftd::raft::test {
 
@@ -49,13 +50,15 @@ std::optional<NodeId> Cluster::leader() const {
 }
 
 namespace {
-// What lies below the snapshot goes; a log that doesn't reach it, or holds another entry there, goes altogether.
+// What lies below the snapshot goes; a log that doesn't reach it, or holds another entry there, goes
+// altogether.
 void recover(Image& disk) {
     if (disk.snapshot.index <= disk.base.index) return;
     const std::optional<Entry> there = disk.at(disk.snapshot.index);
     if (there && there->id == disk.snapshot)
-        disk.entries.erase(disk.entries.begin(), disk.entries.begin() + static_cast<std::ptrdiff_t>(
-                                                                            disk.snapshot.index - disk.base.index));
+        disk.entries.erase(
+            disk.entries.begin(),
+            disk.entries.begin() + static_cast<std::ptrdiff_t>(disk.snapshot.index - disk.base.index));
     else
         disk.entries.clear();
     disk.base = disk.snapshot;
@@ -141,6 +144,24 @@ void Cluster::step(NodeId id, const std::vector<Entry>& entries, Event event) {
         throw Violation(name(id) + " log and core differ in term");
 }
 
+void Cluster::set_log(NodeId id, const std::vector<Term>& terms, HardState hard) {
+    Image& disk = members_.at(id)->disk;
+    for (Term term : terms) disk.entries.push_back(known({term, disk.last() + 1}));
+    disk.hard = hard;
+}
+
+Entry Cluster::known(EntryId id) {
+    const auto [made, fresh] = values_.emplace(id, next_value_);
+    if (fresh) ++next_value_;
+    return {id, 100, made->second, std::nullopt};
+}
+
+void Cluster::note(const Member_& member, const std::string& line) {
+    if (trace == nullptr) return;
+    const Term term = member.core ? member.core->term() : Term{};
+    trace->push_back(name(member.id) + "@" + std::to_string(raw(term)) + " " + line);
+}
+
 void Cluster::tick(NodeId id) {
     step(id, {}, {now, ev::Tick{}});
     turn(id);
@@ -186,6 +207,12 @@ void Cluster::turn(NodeId id) {
 }
 
 void Cluster::perform(Member_& member, Output& output) {
+    if (trace != nullptr) {
+        std::vector<std::string> lines = text(output);
+        lines.pop_back();  // commit and durable; said when commit moves
+        for (const std::string& line : lines) note(member, line);
+        if (output.commit > member.commit_seen) note(member, "commit " + std::to_string(raw(output.commit)));
+    }
     if (output.write) {
         Member_::Write write{*output.write, output.reset, {}, {}};
         if (output.reset) write.reset_config = member.base_config;
@@ -249,12 +276,15 @@ size_t Cluster::persist(NodeId id, size_t count) {
         write_down(member.disk, member.writes.front());
         member.writes.pop_front();
     }
+    note(member, "durable #" + std::to_string(raw(upto)));
     step(id, {}, {now, ev::Durable{upto}});
     while (!member.parked.empty() && member.parked.front().after <= upto) {
         const Send ready = member.parked.front();
         member.parked.pop_front();
         const Term spoken = std::visit([](const auto& any) { return any.term; }, ready.message);
-        if (spoken >= member.core->term()) send(member, ready);
+        const bool holds = spoken >= member.core->term();
+        note(member, (holds ? "sent to " : "forgot, to ") + name(ready.to) + ": " + text(ready.message));
+        if (holds) send(member, ready);
     }
     turn(id);
     return count;
@@ -265,6 +295,11 @@ bool Cluster::deliver(NodeId from, NodeId to, size_t position, bool keep_a_copy)
     if (position >= letters.size()) return false;
     const Letter letter = letters[position];
     if (!keep_a_copy) letters.erase(letters.begin() + static_cast<std::ptrdiff_t>(position));
+    if (members_.at(to)->core) {
+        const std::vector<EntryMeta> held = metas(letter.entries);
+        note(*members_.at(to), "< " + name(from) + " " + text(letter.message) +
+                                   (held.empty() ? "" : " " + text(std::span<const EntryMeta>(held))));
+    }
     step(to, letter.entries, {now, ev::Message{from, letter.message, {}}});
     turn(to);
     return true;

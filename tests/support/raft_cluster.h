@@ -104,6 +104,12 @@ public:
     /// Moves the clock to the next deadline, at most to `until`.
     void advance(Instant until);
 
+    /// A disk that isn't empty at the first start.
+    void set_log(NodeId id, const std::vector<Term>& terms, HardState hard);
+    /// The entry of that id, made now if nobody did.
+    Entry known(EntryId id);
+    void fetch(NodeId id, const Output::Fetch& what);
+
     Member_& member(NodeId id) { return *members_.at(id); }
     std::deque<Letter>& link(NodeId from, NodeId to) { return links_[{from, to}]; }
     std::vector<NodeId> ids() const;
@@ -124,7 +130,7 @@ private:
     void send(Member_& member, const Send& send);
     void check_leader(Member_& member);
     void check_commit(Member_& member, Index commit);
-    void fetch(NodeId id, const Output::Fetch& what);
+    void note(const Member_& member, const std::string& line);
     void install(Member_& member, const Output::Install& what);
     bool durable_on(NodeId id, const Entry& entry) const;
 
