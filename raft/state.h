@@ -296,6 +296,10 @@ struct Core::State {
         NodeId to;
         msg::Any message;
         bool after_hard;
+        template <class Archive>
+        void fields(Archive& archive) {
+            archive(to, message, after_hard);
+        }
     };
     struct Answer {   // to the leader's appends of this turn, merged
         NodeId to{};  // 0: none

@@ -127,6 +127,7 @@ void Cluster::step(NodeId id, const std::vector<Entry>& entries, Event event) {
             foretold = member.core->keep_upto(*append, known);
     }
     if (auto* proposal = std::get_if<ev::Propose>(&event.what)) proposal->entries = known;
+    if (on_step) on_step(id, event);
     const Core::Taken taken = member.core->step(event);
     if (taken.keep_upto < member.last()) {
         if (taken.keep_upto < member.log_base.index) throw Violation(name(id) + " cut below its base");
@@ -193,6 +194,7 @@ void Cluster::turn(NodeId id) {
     if (!member.core) return;
     for (int again = 0; again < 4; ++again) {
         member.core->collect(output_);
+        if (on_collect) on_collect(id, output_);
         Output now_owed = output_;
         perform(member, now_owed);
         if (!now_owed.want) break;

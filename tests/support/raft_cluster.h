@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -122,7 +123,9 @@ public:
     bool hold_fetches = false;
     bool checks_vote_durability = true;
     std::deque<std::pair<NodeId, Output::Fetch>> fetches;
-    std::vector<std::string>* trace = nullptr;  // texts of outputs go here
+    std::vector<std::string>* trace = nullptr;              // texts of outputs go here
+    std::function<void(NodeId, const Event&)> on_step;      // before each
+    std::function<void(NodeId, const Output&)> on_collect;  // after each
     uint64_t append_messages = 0;
 
 private:
