@@ -43,3 +43,12 @@ endforeach()
 # Golden scripts over bare cores: tests/scenarios/raft/README.md.
 add_test(NAME scenario.raft COMMAND test_raft --gtest_brief=1 --gtest_filter=*RaftScript*)
 set_tests_properties(scenario.raft PROPERTIES LABELS scenario)
+
+# Bugs planted in a copy of raft/, to see that its random runs notice them.
+file(GLOB raft_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/raft/*.cpp)
+add_executable(test_raft_planted ${raft_sources} ${CMAKE_SOURCE_DIR}/tests/support/raft_cluster.cpp
+                                 ${CMAKE_SOURCE_DIR}/tests/support/raft_planted_test.cpp)
+target_compile_definitions(test_raft_planted PRIVATE RAFTD_PLANTED)
+target_link_libraries(test_raft_planted PRIVATE raftd_base GTest::gtest_main)
+add_test(NAME unit.raft_planted COMMAND test_raft_planted --gtest_brief=1)
+set_tests_properties(unit.raft_planted PROPERTIES LABELS unit)

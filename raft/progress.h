@@ -54,7 +54,7 @@ private:
 struct Progress {
     /// Entries that were read for this follower and wait to be sent.
     struct Ready {
-        Index first, last;
+        Index first{}, last{};
         uint64_t bytes = 0;
         template <class Archive>
         void fields(Archive& archive) {

@@ -303,7 +303,7 @@ struct Core::State {
     };
     struct Answer {   // to the leader's appends of this turn, merged
         NodeId to{};  // 0: none
-        Index verified;
+        Index verified{};
         uint64_t round = 0;
         template <class Archive>
         void fields(Archive& archive) {
