@@ -36,6 +36,14 @@ public:
     void operator()(T&... values) {
         (one(values), ...);
     }
+    /// As it lies in memory, with zeros between its fields so that equal values give equal bytes.
+    template <class T>
+    void raw_bytes(T value) {
+#if defined(__GNUC__) && !defined(__clang__)
+        __builtin_clear_padding(&value);
+#endif
+        out.put(value);
+    }
     ByteWriter out;
 
 private:
@@ -61,7 +69,7 @@ private:
         } else if constexpr (std::is_same_v<T, Random>) {
             out.put(value.state());
         } else {
-            out.put(value);
+            raw_bytes(value);
         }
     }
 };
