@@ -361,6 +361,8 @@ private:
             letter.message = msg::Vote{term, id_of("last"), kind == "pre-vote", command.has("transfer")};
         } else if (kind == "vote-ok" || kind == "pre-vote-ok") {
             letter.message = msg::VoteOk{term, command.has("granted"), kind == "pre-vote-ok", index};
+        } else if (kind == "snapshot") {
+            letter.message = msg::Snapshot{term, id_of("at")};
         } else if (kind == "timeout-now") {
             letter.message = msg::TimeoutNow{term};
         } else if (kind == "read-index-ok") {
