@@ -213,9 +213,9 @@ NodeId Core::State::leader() const {
 
 void Core::State::collect(Output& output) {
     output.clear();
+    if (leads()) drive_handover();  // may end the reign
     if (auto* leader = as<Leader>()) {
         want_entries(output);
-        drive_handover();
         start_reads(*leader);
     } else {
         ask_leader();
