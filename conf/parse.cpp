@@ -121,7 +121,7 @@ public:
         if (!text) return;
         if (!allowed(*text)) return complain(toml_text(*text) + " must be " + range_text(setting_));
         if (setting_.needed && text->empty()) return complain("must not be empty");
-        if (setting_.section == "listen" && !parse_host_port(*text))
+        if (setting_.section == "listen" && setting_.choices.empty() && !parse_host_port(*text))
             return complain(toml_text(*text) + " is not an address like \"0.0.0.0:7101\"");
         field(settings_) = *text;
     }

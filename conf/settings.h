@@ -39,7 +39,8 @@ struct NodeSettings {
     std::string cluster;   // path of cluster.toml, as written (relative to the file's folder)
     std::string name;      // this member
     std::string data_dir;  // absolute once loaded
-    std::string listen_peer, listen_client;  // empty: the member's addresses
+    std::string listen_peer, listen_client;    // empty: the member's addresses
+    std::string listen_exposure = "loopback";  // or "unencrypted": other addresses too, in the clear
     RaftSettings raft;
     LogSettings log;
     LimitSettings limits;

@@ -21,6 +21,9 @@ constexpr Setting kTable[] = {
      "bind address for members, where it differs from the one in the cluster's file"},
     {"listen", "client", TextField{[](S& s) -> std::string& { return s.listen_client; }}, 0, 0, "", false,
      "bind address for clients, where it differs from the one in the cluster's file"},
+    {"listen", "exposure", TextField{[](S& s) -> std::string& { return s.listen_exposure; }}, 0, 0,
+     "loopback|unencrypted", false,
+     "unencrypted: listens beyond loopback too, where whoever reaches the ports may read and append"},
 
     {"raft", "heartbeat_interval", DurationField{[](S& s) -> Duration& { return s.raft.heartbeat_interval; }},
      kMs, 10 * kSecond, "", false, "a leader speaks to each member at least this often"},

@@ -127,4 +127,11 @@ bool valid_name(std::string_view name) {
                        [](char c) { return is_letter_or_digit(c) || c == '.' || c == '_' || c == '-'; });
 }
 
+bool is_loopback(std::string_view address) {
+    std::string_view host = address.substr(0, address.rfind(':'));
+    if (host == "localhost" || host == "[::1]" || host == "::1") return true;
+    if (!host.starts_with("127.")) return false;  // a name like 127.example.org is no address
+    return host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
 }  // namespace raftd::conf

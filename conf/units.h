@@ -37,4 +37,7 @@ std::string toml_text(std::string_view text);
 /// digit.
 bool valid_name(std::string_view name);
 
+/// Whether an address `host:port` can be reached from this machine only: localhost, 127.x.x.x, [::1].
+bool is_loopback(std::string_view address);
+
 }  // namespace raftd::conf

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/uuid.h"
+#include "conf/units.h"
 #include "daemon/admin.h"
 #include "daemon/pump.h"
 
@@ -41,12 +42,12 @@ Result<void> check_owner(const snapshot::DataDir& dir, const NodeOptions& option
     bool other_cluster = options.cluster_id && *options.cluster_id != identity.cluster_id;
     bool other_member = !options.settings.name.empty() && options.settings.name != identity.name;
     if (!other_cluster && !other_member) return {};
-    return error(Errc::conflict,
-                 dir.path + ": belongs to member " + identity.name + " of cluster " + identity.cluster_name +
-                     " (" + to_hex(identity.cluster_id) + "), not to " +
-                     (other_cluster ? "cluster " + to_hex(*options.cluster_id)
-                                    : "member " + options.settings.name),
-                 "set data_dir in raftd.toml to this member's own directory");
+    return error(
+        Errc::conflict,
+        dir.path + ": belongs to member " + identity.name + " of cluster " + identity.cluster_name + " (" +
+            to_hex(identity.cluster_id) + "), not to " +
+            (other_cluster ? "cluster " + to_hex(*options.cluster_id) : "member " + options.settings.name),
+        "set data_dir in raftd.toml to this member's own directory");
 }
 
 uint32_t chunk_bytes_for(const conf::NodeSettings& settings) {
@@ -78,7 +79,7 @@ struct Node::Parts {
           dir(std::move(found_dir)),
           wal(std::move(found.wal)),
           context{.world = world, .options = options, .dir = dir, .members = members_of(dir.manifest)},
-          replica(std::move(core), found.last, chunk_bytes_for(options.settings)),
+          replica(std::move(core), found.last, chunk_bytes_for(options.settings), options.black_box),
           reader(context, replica, *wal),
           peers(with_time(context)),
           clients(context),
@@ -157,7 +158,13 @@ Result<void> Node::start() {
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
     const auto& me = context.members.at(context.dir.identity.id);
+    bool exposed = settings.listen_exposure == "unencrypted" || parts_->options.simulated;
     auto listen = [&](io::ConnClass kind, const std::string& address) -> Result<void> {
+        if (!exposed && kind != io::ConnClass::admin && !conf::is_loopback(address))
+            return error(
+                Errc::bad_input,
+                address + " isn't loopback: whoever reaches it could read and append, unencrypted",
+                "where the network is trusted, set exposure = \"unencrypted\" in [listen] of raftd.toml");
         int failed = context.world.network.listen(kind, address);
         if (failed == 0) return {};
         return error(Errc::io, "can't listen on " + address + ": " + std::string(std::strerror(failed)),
@@ -198,7 +205,7 @@ const raft::Core& Node::core() const { return parts_->replica.core(); }
 LogPoint Node::log_end() const { return parts_->replica.buffer().end(); }
 std::optional<LogPoint> Node::log_at(Index index) const { return parts_->replica.point_at(index); }
 std::string Node::dump() const { return parts_->admin.dump(); }
-std::vector<std::byte> Node::black_box() const { return {}; }
+std::vector<std::byte> Node::black_box() const { return parts_->replica.black_box().bytes(); }
 
 void Node::Parts::handle(io::Event& event) {
     ++context.counters.events;

@@ -15,12 +15,13 @@
 namespace raftd::daemon {
 
 struct NodeOptions {
-    conf::NodeSettings settings;  // data_dir is the member's data directory
+    conf::NodeSettings settings;          // data_dir is the member's data directory
     std::optional<ClusterId> cluster_id;  // of cluster.toml: the directory must belong to it
-    std::string version;          // of the program, for status
+    std::string version;                  // of the program, for status
     uint64_t pid = 0;
     bool simulated = false;  // small segments, no unix socket
     uint64_t first_segment_bytes = 4u << 20;
+    bool black_box = true;  // keep the last events of the core; a seed repeats a simulation anyway
 };
 
 class Node : public io::Handler {

@@ -4,12 +4,22 @@
 
 namespace raftd::daemon {
 
-Replica::Replica(raft::Core core, const LogPoint& log_end, uint32_t chunk_bytes)
-    : core_(std::move(core)), buffer_(log_end, chunk_bytes) {}
+Replica::Replica(raft::Core core, const LogPoint& log_end, uint32_t chunk_bytes, bool black_box)
+    : core_(std::move(core)), black_box_(black_box), buffer_(log_end, chunk_bytes) {}
+
+raft::Core::Taken Replica::step_core(const raft::Event& event) {
+    black_box_.stepping(core_, event);
+    return core_.step(event);
+}
+
+void Replica::collect(raft::Output& output) {
+    black_box_.collecting(core_);
+    core_.collect(output);
+}
 
 raft::Core::Taken Replica::step(Instant now, decltype(raft::Event::what) what) {
     flush_proposals();
-    return core_.step({now, std::move(what)});
+    return step_core({now, std::move(what)});
 }
 
 EntryHeader Replica::propose(Instant now, const EntryHeader& draft, ByteView body, uint64_t wall_ms) {
@@ -43,7 +53,7 @@ void Replica::flush_proposals() {
     // Nothing can have changed the core's mind since the entries were placed: every other step comes after
     // this.
     Index last = proposals_.back().id.index;
-    auto taken = core_.step({proposed_at_, raft::ev::Propose{proposals_}});
+    auto taken = step_core({proposed_at_, raft::ev::Propose{proposals_}});
     CHECK_EQ(taken.last, last);
     proposals_.clear();
 }
@@ -57,7 +67,7 @@ Replica::Accepted Replica::accept_append(Instant now, NodeId from, const PeerMes
         Accepted checked = check_new(*keep, message, offset);
         if (checked != Accepted::stepped) return checked;
     }
-    auto taken = core_.step({now, raft::ev::Message{from, message.message, message.entries}});
+    auto taken = step_core({now, raft::ev::Message{from, message.message, message.entries}});
     if (taken.last > taken.keep_upto) {
         CHECK(keep.has_value());
         CHECK_EQ(taken.keep_upto, *keep);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "daemon/black_box.h"
 #include "daemon/log_buffer.h"
 #include "daemon/peer_codec.h"
 #include "raft/core.h"
@@ -15,7 +16,7 @@ namespace raftd::daemon {
 
 class Replica {
 public:
-    Replica(raft::Core core, const LogPoint& log_end, uint32_t chunk_bytes);
+    Replica(raft::Core core, const LogPoint& log_end, uint32_t chunk_bytes, bool black_box);
 
     const raft::Core& core() const { return core_; }
     const LogBuffer& buffer() const { return buffer_; }
@@ -45,14 +46,18 @@ public:
 
     /// The log behind `index`, when it is in memory.
     std::optional<LogPoint> point_at(Index index) const;
-    void collect(raft::Output& output) { core_.collect(output); }
+    void collect(raft::Output& output);
+    const BlackBox& black_box() const { return black_box_; }
     void release(Index upto, uint64_t bytes_max) { buffer_.release(upto, bytes_max); }
 
 private:
     void take_in(const raft::Core::Taken& taken, const PeerMessage& message, uint64_t offset);
     Accepted check_new(Index keep, const PeerMessage& message, uint64_t& offset);
 
+    raft::Core::Taken step_core(const raft::Event& event);
+
     raft::Core core_;
+    BlackBox black_box_;
     LogBuffer buffer_;
     std::vector<raft::EntryMeta> proposals_;  // placed in the buffer, not yet given to the core
     Instant proposed_at_{};

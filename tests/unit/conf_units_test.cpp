@@ -55,5 +55,14 @@ TEST(Names, AreSafeInPathsAndFiles) {
     EXPECT_FALSE(valid_name(std::string(64, 'a')));
 }
 
+// A listener beyond loopback is open to whoever reaches it: nothing may pass for loopback by its looks.
+TEST(Addresses, OnlyThisMachinesOwnAreLoopback) {
+    for (const char* own : {"127.0.0.1:7101", "127.8.8.8:1", "localhost:7101", "[::1]:7101"})
+        EXPECT_TRUE(is_loopback(own)) << own;
+    for (const char* open :
+         {"0.0.0.0:7101", "10.0.0.1:7101", "[::]:7101", "127.example.org:7101", "n1:7101", ":7101"})
+        EXPECT_FALSE(is_loopback(open)) << open;
+}
+
 }  // namespace
 }  // namespace raftd::conf
