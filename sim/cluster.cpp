@@ -52,6 +52,9 @@ Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& rea
       truth_(kernel, options.members, snapshot::genesis_point(manifest_), reached) {
     for (uint32_t i = 0; i <= options.members; ++i) members_.push_back(std::make_unique<Member>());
     network_.watcher = &truth_;
+    truth_.on_promise = [this](uint32_t member, bool vote) {
+        if (random_.chance(vote ? 0.3 : 0.0003)) audit(member);  // it must be on the disk already
+    };
     if (trace_.on)
         truth_.on_frame = [this](uint32_t from, uint32_t to, const std::string& text) {
             auto name = [](uint32_t host) { return (host > 100 ? "c" : "n") + std::to_string(host % 100); };
@@ -251,6 +254,7 @@ void Cluster::audit(uint32_t number) {
         if (!found)
             throw Violation(Ending::correctness,
                             name_of(number) + " wouldn't start after a power cut: " + found.error().what);
+        if (found->report.segments > 1) reached_.hit(Reach::segment_rolled);
         truth_.check_promises(number, found->hard, found->last);
     });
     if (world.ended())

@@ -22,7 +22,7 @@ void Faults::begin() {
     if (knobs_.time)
         for (uint32_t i = 1; i <= cluster_.count(); ++i) {
             double place = static_cast<double>(random_.below(2001)) / 1000 - 1;
-            cluster_.clock(i).rate = 1 + place * knobs_.rate_spread;
+            cluster_.clock(i).set_rate(kernel_.now(), 1 + place * knobs_.rate_spread);
         }
     if (knobs_.topology) next(topology, knobs_.topology_every);
     if (knobs_.process) next(process, knobs_.process_every);
@@ -236,7 +236,7 @@ void Faults::make_whole(uint32_t member) {
     cluster_.storage(member).fault = nullptr;
     cluster_.storage(member).set_capacity(UINT64_MAX);
     cluster_.disk(member) = good_disk_;
-    cluster_.clock(member).rate = 1;
+    cluster_.clock(member).set_rate(kernel_.now(), 1);
     cluster_.pause(member, false);
     if (cluster_.stopping(member)) cluster_.kill(member);
     if (!cluster_.up(member)) cluster_.start(member);
@@ -268,8 +268,7 @@ std::set<uint32_t> Faults::heal_core() {
     kernel_.run_until(kernel_.now() + microseconds(10));  // who ended itself is cleaned up
     NetModel good;
     good.user_timeout = network_.model.user_timeout;
-    network_.model = good;
-    network_.heal_all();
+    network_.calm(good);
     std::vector<uint32_t> order;
     for (uint32_t i = 1; i <= cluster_.count(); ++i) order.push_back(i);
     for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random_.below(i)]);

@@ -22,13 +22,23 @@ struct Machine::Clock : io::Clock {
     void wake_at(Instant at) override {
         if (at == kNever || at >= armed_) return;
         armed_ = at;
-        auto global = std::ceil(static_cast<double>(at.ns) / machine_.clock_model_.rate) + 1;
-        machine_.kernel_.schedule(Instant{static_cast<int64_t>(global)}, machine_.actor_, woken,
-                                  static_cast<uint64_t>(at.ns));
+        schedule(at);
+    }
+    void schedule(Instant at) {
+        Instant now = machine_.local_now();
+        int64_t wait = at <= now ? 0
+                                 : static_cast<int64_t>(std::ceil(static_cast<double>((at - now).ns) /
+                                                                  machine_.clock_model_.rate)) +
+                                       1;
+        machine_.kernel_.schedule_in(Duration{wait}, machine_.actor_, woken, static_cast<uint64_t>(at.ns));
     }
     /// False for a timer that an earlier one replaced.
     bool came(uint64_t at) {
         if (armed_ == kNever || armed_.ns != static_cast<int64_t>(at)) return false;
+        if (machine_.local_now() < armed_) {  // the clock runs slower than when this was asked
+            schedule(armed_);
+            return false;
+        }
         armed_ = kNever;
         return true;
     }
@@ -100,10 +110,7 @@ Machine::Machine(Kernel& kernel, SimStorage& storage, DiskModel& disk, ClockMode
 
 Machine::~Machine() { kernel_.remove(actor_); }
 
-Instant Machine::local_now() const {
-    if (clock_model_.rate == 1.0) return kernel_.now();
-    return Instant{static_cast<int64_t>(static_cast<double>(kernel_.now().ns) * clock_model_.rate)};
-}
+Instant Machine::local_now() const { return clock_model_.local(kernel_.now()); }
 
 bool Machine::run(const std::function<void()>& part) {
     if (ended_) return false;

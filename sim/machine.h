@@ -14,10 +14,22 @@
 
 namespace raftd::sim {
 
-/// A machine's clocks against virtual time.
+/// A machine's clocks against virtual time. The monotonic one runs at a rate that may change; the wall clock
+/// may jump.
 struct ClockModel {
-    double rate = 1.0;           // of the monotonic clock
-    int64_t wall_offset_ms = 0;  // jumps by faults
+    double rate = 1.0;
+    int64_t wall_offset_ms = 0;
+    Instant since{}, local_since{};  // when the rate was set, by both clocks
+
+    Instant local(Instant now) const {
+        if (rate == 1.0) return local_since + (now - since);
+        return local_since + Duration{static_cast<int64_t>(static_cast<double>((now - since).ns) * rate)};
+    }
+    void set_rate(Instant now, double to) {
+        local_since = local(now);
+        since = now;
+        rate = to;
+    }
 };
 inline constexpr int64_t kWallStartMs = 1'700'000'000'000;
 

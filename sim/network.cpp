@@ -221,6 +221,22 @@ void SimNetwork::heal_all() {
     slow_.clear();
 }
 
+void SimNetwork::calm(const NetModel& good) {
+    model = good;
+    heal_all();
+    for (Conn& conn : conns_) {
+        for (size_t end = 0; end < 2 && conn.used; ++end) {
+            End& mine = conn.ends[end];
+            if (mine.out.empty()) continue;
+            Instant at = kernel_.now() + delay(mine.host, conn.ends[1 - end].host);
+            for (Parcel& parcel : mine.out) parcel.at = std::min(parcel.at, at);
+            mine.arrival_last = mine.out.back().at;
+            mine.armed = false;  // a second arrival for the same is harmless
+            arm(conn, end, mine.out.front().at);
+        }
+    }
+}
+
 void SimNetwork::slow(uint32_t from, uint32_t to, Duration extra) { slow_[{from, to}] = extra; }
 
 void SimNetwork::set_host_up(uint32_t host, bool up) {

@@ -64,6 +64,8 @@ public:
     bool is_cut(uint32_t from, uint32_t to) const { return cuts_.contains({from, to}); }
     size_t cut_count() const { return cuts_.size(); }
     void heal_all();
+    /// Heals all and behaves well from now on; what is under way arrives soon.
+    void calm(const NetModel& good);
     /// More delay on one way.
     void slow(uint32_t from, uint32_t to, Duration extra);
     /// Without power a host neither answers nor resets anything.

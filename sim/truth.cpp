@@ -109,6 +109,7 @@ void Truth::after_turn(uint32_t number, const daemon::Node& node) {
     Role role = core.role();
     if (raw(end.index) + 1 != member.chains.size() || end.chain != member.chains.back())
         follow_log(number, member, node, end);
+    Term led_before = member.role == Role::leader ? member.term : Term{};
     if (term != member.term || role != member.role) {
         if (term < member.term) violated(number, "its term fell");
         bool led = member.role == Role::leader, leads = role == Role::leader;
@@ -119,7 +120,7 @@ void Truth::after_turn(uint32_t number, const daemon::Node& node) {
         term_max_ = std::max(term_max_, term);
         if (anew) became_leader(number, member);
     }
-    if (core.commit() != member.commit) note_commit(number, member, node, core.commit());
+    if (core.commit() != member.commit) note_commit(number, member, node, core.commit(), led_before);
 }
 
 void Truth::follow_log(uint32_t number, Member& member, const daemon::Node& node, const LogPoint& end) {
@@ -181,26 +182,30 @@ void Truth::became_leader(uint32_t number, const Member& member) {
                              std::to_string(raw(std::prev(later)->first)));
 }
 
-void Truth::note_commit(uint32_t number, Member& member, const daemon::Node& node, Index commit) {
+/// `led_before`: the term it led when the turn began; a leader may commit and lose office in one turn.
+void Truth::note_commit(uint32_t number, Member& member, const daemon::Node& node, Index commit,
+                        Term led_before) {
     if (commit < member.commit) violated(number, "its commit index fell");
     uint64_t to = raw(commit), known = committed();
     if (to >= member.chains.size()) violated(number, "its commit index lies behind its log's end");
     if (to > known) {
-        if (member.role != Role::leader) violated(number, "committed before any leader did");
-        if (version(to, member.chains[to])->term != member.term)
+        Term leads = member.role == Role::leader ? member.term : led_before;
+        if (leads == Term{}) violated(number, "committed before any leader did");
+        Term last = version(to, member.chains[to])->term;
+        if (last != leads && last != led_before)
             violated(number, "committed entry " + std::to_string(to) + " of an older term by counting");
         check_majority(number, to, node);
         if (known > 0 && member.chains[known] != committed_[known])
             violated(number, "committed another history than was committed before");
         for (uint64_t at = known + 1; at <= to; ++at) {
             committed_.push_back(member.chains[at]);
-            if (version(at, member.chains[at])->term != member.term) reached_.hit(Reach::old_term_committed);
+            if (version(at, member.chains[at])->term != last) reached_.hit(Reach::old_term_committed);
         }
         lsn_end_ = version(to, member.chains[to])->lsn_next;
-        if (commit_by_term_.empty() || commit_by_term_.rbegin()->first < member.term)
+        if (commit_by_term_.empty() || commit_by_term_.rbegin()->first < last)
             for (const Member& other : members_)
                 if (&other != &member && other.role == Role::leader) reached_.hit(Reach::commit_lead_change);
-        commit_by_term_[member.term] = to;
+        commit_by_term_[last] = to;
         commit_moved_at_ = kernel_.now();
     } else if (member.chains[to] != committed_[to]) {
         violated(number, "committed other entries up to " + std::to_string(to) + " than the others");
@@ -271,6 +276,7 @@ void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHe
             if (ok.match >= member.chains.size()) violated(from, "acknowledged an entry it doesn't have");
             if (ok.match > member.ok_index)
                 member.ok_index = ok.match, member.ok_chain = member.chains[ok.match];
+            if (on_promise) on_promise(from, false);
             break;
         }
         case FrameType::append_no: {
@@ -285,16 +291,19 @@ void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHe
             if (!proto::read_fixed(payload, vote) || (vote.flags & 1) != 0) break;
             said_term(from, Term{vote.term});
             said_vote(from, Term{vote.term}, NodeId{from});
+            if (on_promise) on_promise(from, true);
             break;
         }
         case FrameType::vote_ok: {
             proto::VoteOk vote;
             if (!proto::read_fixed(payload, vote) || (vote.flags & 1) != 0) break;
             said_term(from, Term{vote.term});
-            if ((vote.flags & 2) != 0)
-                said_vote(from, Term{vote.term}, NodeId{to});
-            else
+            if ((vote.flags & 2) == 0) {
                 reached_.hit(Reach::vote_refused);
+                break;
+            }
+            said_vote(from, Term{vote.term}, NodeId{to});
+            if (on_promise) on_promise(from, true);
             break;
         }
         default: break;

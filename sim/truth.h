@@ -36,6 +36,8 @@ public:
     void arrived(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload) override;
     /// Told of each frame between members when it arrives; for traces.
     std::function<void(uint32_t from, uint32_t to, const std::string& text)> on_frame;
+    /// Told when a member has just promised something: a vote, or that it holds entries.
+    std::function<void(uint32_t member, bool vote)> on_promise;
     /// Checks what a start would find, against what was promised: for the copy of a disk after a power cut.
     void check_promises(uint32_t member, const HardState& hard, const LogPoint& last) const;
 
@@ -73,7 +75,8 @@ private:
     void follow_log(uint32_t number, Member& member, const daemon::Node& node, const LogPoint& end);
     void learn(uint32_t number, const LogPoint& point, uint64_t chain_before);
     void became_leader(uint32_t number, const Member& member);
-    void note_commit(uint32_t number, Member& member, const daemon::Node& node, Index commit);
+    void note_commit(uint32_t number, Member& member, const daemon::Node& node, Index commit,
+                     Term led_before);
     void check_majority(uint32_t number, uint64_t index, const daemon::Node& node) const;
     void said_term(uint32_t number, Term term);
     void said_vote(uint32_t number, Term term, NodeId to);

@@ -253,7 +253,7 @@ TEST(SimWorld, PowerCutAtEachCallStopsEverything) {
 TEST(SimWorld, TimerComesOnceAtItsLocalTime) {
     SimStorage storage;
     SimWorld world(storage);
-    world.clock_model().rate = 2.0;
+    world.clock_model().set_rate(world.kernel().now(), 2.0);
     int woken = 0;
     Instant at{};
     world.on_event([&](io::Event& event) { ++woken, at = event.now; });
