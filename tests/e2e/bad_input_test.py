@@ -2,6 +2,7 @@
 """What users and strangers get wrong: each gets one clear line, the right exit code and a hint, and nothing is lost."""
 
 import os
+import pathlib
 import signal
 import socket
 import struct
@@ -41,14 +42,15 @@ class Commands(unittest.TestCase):
         self.refused("tail", "--folow", code=2, says="--follow")
 
     def test_lsn_0_is_no_record(self):
-        self.refused("get", "0", code=2, says="0")
+        done = self.cluster.run("get", "0", check=2)
+        self.assertRegex(done.stderr, "^raftctl: .*from 1 on")
 
     def test_lsn_beyond_the_end(self):
         self.refused("get", "999999", code=6, says="999999")
 
     def test_record_over_the_limit(self):
         done = self.cluster.run("append", stdin="fits\n" + "x" * ((1 << 20) + 1) + "\n", check=2)
-        self.assertIn("1 MiB", done.stderr)
+        self.assertIn("1048576", done.stderr)
         self.assertIn("line 2", done.stderr)
 
     def test_no_cluster(self):
@@ -116,7 +118,7 @@ class Settings(unittest.TestCase):
     def test_bare_number_shows_the_right_form(self):
         self.refused(lambda text: text + "\n[raft]\nelection_timeout = 2\n"
                      if "\n[raft]\n" not in text
-                     else text.replace("\n[raft]\n", "\n[raft]\nelection_timeout = 2\n"), "100ms")
+                     else text.replace("\n[raft]\n", "\n[raft]\nelection_timeout = 2\n"), "2s")
 
     def test_heartbeat_close_to_election_timeout(self):
         self.refused(lambda text: text + "\n[raft]\nheartbeat_interval = \"900ms\"\n"
@@ -126,6 +128,7 @@ class Settings(unittest.TestCase):
     def test_port_in_use(self):
         with Cluster(1, start=False) as cluster, socket.socket() as taken:
             host, port = address(cluster, "client")
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken.bind((host, port))
             taken.listen()
             done = cluster.run("start", check=False)
@@ -158,7 +161,8 @@ class Strangers(unittest.TestCase):
                     self.say(where, data)
             self.assertEqual(cluster.run("append", "still here").stdout, "1\n")
             self.assertEqual(cluster.pid("n1"), before)
-            rss = next(int(line.split()[1]) for line in open(f"/proc/{before}/status") if line.startswith("VmRSS"))
+            status = pathlib.Path(f"/proc/{before}/status").read_text().splitlines()
+            rss = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
             self.assertLess(rss, 256 * 1024, "KiB; a frame that claims 4 GiB was given memory")
 
     def test_daemon_that_dies_at_start_shows_its_log(self):

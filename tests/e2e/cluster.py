@@ -147,30 +147,33 @@ class Writer(threading.Thread):
             self.failure = repr(error)
 
     def _session(self):
-        process = subprocess.Popen(["raftctl", "append", "-q"], cwd=self.cluster.folder, env=ENVIRONMENT, text=True,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        open_records = []
-        try:
-            while not self.stopping.is_set():
-                while len(open_records) < self.in_flight:
-                    self.sent += 1
-                    open_records.append(f"{self.name_}-{self.sent}")
-                    process.stdin.write(open_records[-1] + "\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-                if not line:
-                    break
+        with subprocess.Popen(["raftctl", "append", "-q"], cwd=self.cluster.folder, env=ENVIRONMENT, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            open_records = []
+            try:
+                self._converse(process, open_records)
+                process.stdin.close()
+            except BrokenPipeError:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
+            for line in process.stdout:  # what it still learns of those in flight
                 self.acknowledged[open_records.pop(0)] = int(line)
-        except BrokenPipeError:
-            pass
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        for line in process.stdout:  # what it still learns of those in flight
+            errors = process.stderr.read()
+            if process.wait(PATIENCE) not in self.ALLOWED_ENDS:
+                self.failure = f"append ended with {process.returncode}: {errors[-500:]}"
+            self.unknown += len(open_records)
+
+    def _converse(self, process, open_records):
+        while not self.stopping.is_set():
+            while len(open_records) < self.in_flight:
+                self.sent += 1
+                open_records.append(f"{self.name_}-{self.sent}")
+                process.stdin.write(open_records[-1] + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            if not line:
+                return
             self.acknowledged[open_records.pop(0)] = int(line)
-        errors = process.stderr.read()
-        if process.wait(PATIENCE) not in self.ALLOWED_ENDS:
-            self.failure = f"append ended with {process.returncode}: {errors[-500:]}"
-        self.unknown += len(open_records)
 
     def stop(self):
         self.stopping.set()

@@ -39,9 +39,9 @@ def shape(line):
 
 
 def member_row(line):
-    """Of a row of status: role, state, commit and lag, whoever it is."""
-    fields = line.split()
-    return (fields[1], fields[2], fields[4], fields[5]) if fields else ()
+    """Of a row of status, whoever it is: role, state, lag, and the leader's commit (others hear of it a little later)."""
+    _, role, state, _, commit, lag = line.split()[:6]
+    return (role, state, lag, commit if role == "leader" else "")
 
 
 class Transcript(unittest.TestCase):
