@@ -39,7 +39,7 @@ def shape(line):
 
 
 def member_row(line):
-    """Of a row of status, whoever it is: role, state, lag, and the leader's commit (others hear of it a little later)."""
+    """Of a row of status, whoever it is: role, state, lag, and the leader's commit (others hear a little later)."""
     _, role, state, _, commit, lag = line.split()[:6]
     return (role, state, lag, commit if role == "leader" else "")
 

@@ -1,5 +1,5 @@
-// The wire as docs/protocol.md shows it: each hex text there is built here from the structs, byte for byte, then cut at
-// every byte and flipped at every bit.
+// The wire as docs/protocol.md shows it: each hex text there is built here from the structs, byte for byte,
+// then cut at every byte and flipped at every bit.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -87,7 +87,8 @@ std::map<std::string, Slice> built() {
     frames["tail_credit"] = fixed_frame(FrameType::tail_credit, kStream, TailCredit{0, 0, 256u << 10});
     frames["tail_end"] = fixed_frame(FrameType::tail_end, kStream, TailEnd{0, TailCode::beyond, 6});
     frames["tail_close"] = fixed_frame(FrameType::tail_close, kStream, TailClose{0, 0});
-    frames["append_entries"] = fixed_frame(FrameType::append_entries, 0, AppendEntries{0, 0, 3, 2, 9, 9, 8, 4});
+    frames["append_entries"] =
+        fixed_frame(FrameType::append_entries, 0, AppendEntries{0, 0, 3, 2, 9, 9, 8, 4});
     frames["vote"] = fixed_frame(FrameType::vote, 0, Vote{0, 1, 4, 3, 12});
     return frames;
 }
@@ -153,7 +154,8 @@ TEST(Wire, EveryFlippedBitOfABodyIsFoundByItsOwnChecksum) {
     }
 }
 
-// A newer sender appends fields: the older reader takes what it knows, and the rest still begins where it does.
+// A newer sender appends fields: the older reader takes what it knows, and the rest still begins where it
+// does.
 TEST(Wire, LongerFixedPartsAreRead) {
     struct Longer {
         TailCredit known;
