@@ -44,14 +44,10 @@ void Log::write(const WriteRequest& request) {
     CHECK_GE(request.hard.term, hard_.term);
     CHECK_IMPLIES(request.hard.term == hard_.term, request.hard.vote == hard_.vote || hard_.vote == NodeId{});
     const bool cuts = request.before.index < pending_.end().index;
-    if (request.entries.empty() && !cuts &&
-        request.hard == hard_) {  // nothing new: durable with what is under way
-        if (waiting_.empty()) {
-            durable_ = request.id;
-        } else {
-            if (group_.covers == waiting_.back().id) group_.covers = request.id;
-            waiting_.back().id = request.id;
-        }
+    const bool nothing_new = request.entries.empty() && !cuts && request.hard == hard_;
+    if (nothing_new && !waiting_.empty()) {  // durable with what is under way
+        if (group_.covers == waiting_.back().id) group_.covers = request.id;
+        waiting_.back().id = request.id;
         return;
     }
     hard_ = request.hard;

@@ -46,6 +46,35 @@ TEST(Wal, WritesMergeWhileAGroupIsInFlight) {
     EXPECT_EQ(rig.wal->counters().groups, 2u);
 }
 
+// Every write is answered by a completion, also one that asks for nothing new.
+TEST(Wal, AWriteOfNothingNewBecomesDurableToo) {
+    WalRig rig;
+    rig.init();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    ASSERT_TRUE(rig.until_durable(rig.write(0, 2, {Term{1}, NodeId{1}})));
+    ASSERT_TRUE(rig.until_durable(rig.append(0)));
+    const WriteId with = rig.append(1);
+    rig.append(0);
+    ASSERT_TRUE(rig.until_durable(rig.append(0)));
+    EXPECT_GE(rig.model.acked, with);
+}
+
+// What the loop thread pays for an entry must not depend on how many wait: one group, one hand-over, few parts.
+TEST(Wal, AThousandEntriesAreOneGroup) {
+    WalRig rig;
+    rig.options.first_segment_bytes = rig.options.segment_bytes = 4 << 20;
+    rig.options.group_bytes_max = 1 << 20;
+    rig.init();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    rig.storage.record_calls(true);
+    ASSERT_TRUE(rig.until_durable(rig.write(0, 1000, {Term{1}, NodeId{1}}, 60)));
+    EXPECT_EQ(rig.wal->counters().groups, 1u);
+    EXPECT_EQ(rig.wal->counters().group_entries, 1000u);
+    uint64_t writes = 0;
+    for (const auto& call : rig.storage.recorded()) writes += call.op == sim::DiskOp::write;
+    EXPECT_EQ(writes, 1u);
+}
+
 TEST(Wal, ATruncationRollsAndTheOldSuffixIsNeverRead) {
     WalRig rig;
     rig.init();
