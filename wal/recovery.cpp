@@ -101,7 +101,8 @@ Result<void> Recovery::look() {
     }
     if (all_.empty())
         return error(Errc::damaged, options_.dir + ": identity without a log: there is no segment",
-                     "if init was interrupted and this member never ran, remove its data directory and run init again; "
+                     "if init was interrupted and this member never ran, remove its data directory and run "
+                     "init again; "
                      "else put the directory back, or `raftctl member replace`");
     std::sort(all_.begin(), all_.end(), [](const FileFound& a, const FileFound& b) { return a.id < b.id; });
     found_.next_segment_id = all_.back().id + 1;

@@ -59,7 +59,8 @@ TEST(Wal, AWriteOfNothingNewBecomesDurableToo) {
     EXPECT_GE(rig.model.acked, with);
 }
 
-// What the loop thread pays for an entry must not depend on how many wait: one group, one hand-over, few parts.
+// What the loop thread pays for an entry must not depend on how many wait: one group, one hand-over, few
+// parts.
 TEST(Wal, AThousandEntriesAreOneGroup) {
     WalRig rig;
     rig.options.first_segment_bytes = rig.options.segment_bytes = 4 << 20;
