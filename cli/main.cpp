@@ -11,6 +11,7 @@
 #include "cli/config.h"
 #include "cli/debug.h"
 #include "cli/destroy.h"
+#include "cli/doctor.h"
 #include "cli/help.h"
 #include "cli/init.h"
 #include "cli/logs.h"
@@ -266,6 +267,10 @@ void add_looking(CLI::App& app, Line& line) {
              "raftctl config show\nraftctl config show n1/raftd.toml -o json",
              [&line] { return config_show(line.context, line.config); })
         ->add_option("FILE", line.config.files, "default: each raftd.toml of this machine");
+
+    add_command(app, line,
+                {"doctor", "", "looking", "disk, ports, limits and settings of this machine's members"},
+                "raftctl doctor\nraftctl doctor -o json", [&line] { return doctor(line.context); });
 
     CLI::App* debug_command = add_command(app, line, {"debug", "dump NODE", "looking", "inside a member"},
                                           "raftctl debug dump n1\nraftctl debug dump n1 -o json", nullptr);
