@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "conf/load.h"
+#include "daemon/belongs.h"
 #include "daemon/node.h"
 #include "io/asio/log_file.h"
 #include "io/asio/loop.h"
@@ -199,6 +200,8 @@ int run(const Arguments& arguments) {
     }
     node_options.version = RAFTD_VERSION;
     node_options.pid = static_cast<uint64_t>(::getpid());
+    if (auto mine = daemon::check_belongs(loop.world().files, *settings, arguments.config); !mine)
+        return give_up(log, "start_failed", mine.error());
     auto node = daemon::Node::open(loop.world(), node_options);
     if (!node) return give_up(log, "start_failed", node.error());
     dying.node = node->get();

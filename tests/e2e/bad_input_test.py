@@ -118,7 +118,7 @@ class Settings(unittest.TestCase):
     def test_bare_number_shows_the_right_form(self):
         self.refused(lambda text: text + "\n[raft]\nelection_timeout = 2\n"
                      if "\n[raft]\n" not in text
-                     else text.replace("\n[raft]\n", "\n[raft]\nelection_timeout = 2\n"), "2s")
+                     else text.replace("\n[raft]\n", "\n[raft]\nelection_timeout = 2\n"), 'write election_timeout = "2s"')
 
     def test_heartbeat_close_to_election_timeout(self):
         self.refused(lambda text: text + "\n[raft]\nheartbeat_interval = \"900ms\"\n"
@@ -161,8 +161,8 @@ class Strangers(unittest.TestCase):
                     self.say(where, data)
             self.assertEqual(cluster.run("append", "still here").stdout, "1\n")
             self.assertEqual(cluster.pid("n1"), before)
-            status = pathlib.Path(f"/proc/{before}/status").read_text().splitlines()
-            rss = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+            status = pathlib.Path(f"/proc/{before}/status").read_text()
+            rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
             self.assertLess(rss, 256 * 1024, "KiB; a frame that claims 4 GiB was given memory")
 
     def test_daemon_that_dies_at_start_shows_its_log(self):

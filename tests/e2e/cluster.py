@@ -174,6 +174,12 @@ class Writer(threading.Thread):
             if not line:
                 return
             self.acknowledged[open_records.pop(0)] = int(line)
+        errors = process.stderr.read()
+        process.stdout.close()
+        process.stderr.close()
+        if process.wait(PATIENCE) not in self.ALLOWED_ENDS:
+            self.failure = f"append ended with {process.returncode}: {errors[-500:]}"
+        self.unknown += len(open_records)
 
     def stop(self):
         self.stopping.set()

@@ -9,6 +9,11 @@ import unittest
 from cluster import ENVIRONMENT, PATIENCE, Cluster, Load, main, raftctl, until, verify
 
 
+def copy(source, target):
+    """Of a data directory; its socket can't be copied and needn't."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.sock"))
+
+
 def start_alone(cluster, name):
     """Runs raftd in the foreground until it ends: (exit code, what it said)."""
     done = subprocess.run(["raftd", "--config", "raftd.toml"], cwd=cluster.folder / name, env=ENVIRONMENT, text=True,

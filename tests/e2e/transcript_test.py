@@ -39,9 +39,10 @@ def shape(line):
 
 
 def member_row(line):
-    """Of a row of status, whoever it is: role, state, lag, and the leader's commit (others hear a little later)."""
-    _, role, state, _, commit, lag = line.split()[:6]
-    return (role, state, lag, commit if role == "leader" else "")
+    """Of a row of status: role, state, commit and lag, whoever it is. A follower holds the newest record (lag 0), but
+    hears that it is committed only with the leader's next message."""
+    _, role, state, _, commit, lag, *_ = line.split()
+    return role, state, "any" if role == "follower" else commit, lag
 
 
 class Transcript(unittest.TestCase):
