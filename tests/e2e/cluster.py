@@ -130,9 +130,11 @@ class Writer(threading.Thread):
 
     ALLOWED_ENDS = {0, 3, 4, 5}
 
-    def __init__(self, cluster, name, in_flight=16):
+    def __init__(self, cluster, name, newest, in_flight=16):
         super().__init__(daemon=True)
         self.cluster, self.name_, self.in_flight = cluster, name, in_flight
+        self.newest = newest  # [the highest LSN that any writer has seen acknowledged]
+        self.floor = {}  # record -> that LSN before it was sent: the record must come behind it
         self.acknowledged = {}  # record -> lsn
         self.sent = 0
         self.unknown = 0
@@ -147,39 +149,37 @@ class Writer(threading.Thread):
             self.failure = repr(error)
 
     def _session(self):
-        with subprocess.Popen(["raftctl", "append", "-q"], cwd=self.cluster.folder, env=ENVIRONMENT, text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            open_records = []
-            try:
-                self._converse(process, open_records)
-                process.stdin.close()
-            except BrokenPipeError:
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.close()
-            for line in process.stdout:  # what it still learns of those in flight
-                self.acknowledged[open_records.pop(0)] = int(line)
-            errors = process.stderr.read()
-            if process.wait(PATIENCE) not in self.ALLOWED_ENDS:
-                self.failure = f"append ended with {process.returncode}: {errors[-500:]}"
-            self.unknown += len(open_records)
-
-    def _converse(self, process, open_records):
-        while not self.stopping.is_set():
-            while len(open_records) < self.in_flight:
-                self.sent += 1
-                open_records.append(f"{self.name_}-{self.sent}")
-                process.stdin.write(open_records[-1] + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-            if not line:
-                return
-            self.acknowledged[open_records.pop(0)] = int(line)
+        process = subprocess.Popen(["raftctl", "append", "-q"], cwd=self.cluster.folder, env=ENVIRONMENT, text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        open_records = []
+        try:
+            while not self.stopping.is_set():
+                while len(open_records) < self.in_flight:
+                    self.sent += 1
+                    open_records.append(f"{self.name_}-{self.sent}")
+                    self.floor[open_records[-1]] = self.newest[0]
+                    process.stdin.write(open_records[-1] + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+                if not line:
+                    break
+                self._acknowledge(open_records.pop(0), int(line))
+        except BrokenPipeError:
+            pass
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        for line in process.stdout:  # what it still learns of those in flight
+            self._acknowledge(open_records.pop(0), int(line))
         errors = process.stderr.read()
         process.stdout.close()
         process.stderr.close()
         if process.wait(PATIENCE) not in self.ALLOWED_ENDS:
             self.failure = f"append ended with {process.returncode}: {errors[-500:]}"
         self.unknown += len(open_records)
+
+    def _acknowledge(self, record, lsn):
+        self.acknowledged[record] = lsn
+        self.newest[0] = max(self.newest[0], lsn)
 
     def stop(self):
         self.stopping.set()
@@ -194,7 +194,8 @@ class Load:
     """`with Load(cluster) as load:` has writers at work; load.progress() waits until each has acknowledged more."""
 
     def __init__(self, cluster, writers=2):
-        self.writers = [Writer(cluster, f"w{i}") for i in range(1, writers + 1)]
+        newest = [0]
+        self.writers = [Writer(cluster, f"w{i}", newest) for i in range(1, writers + 1)]
 
     def __enter__(self):
         for writer in self.writers:
@@ -226,7 +227,8 @@ class Load:
 
 def verify(cluster, writers):
     """Every acknowledged record stands once, at its LSN, on every member; all members have one stream without gap; a
-    writer's records stand in the order in which they were sent. Returns the number of records."""
+    writer's records stand in the order in which they were sent; and no record stands before one that was acknowledged
+    before it was sent. Returns the number of records."""
     streams = {name: cluster.records(name) for name in cluster.names}
     first = cluster.names[0]
     for name, stream in streams.items():
@@ -243,6 +245,9 @@ def verify(cluster, writers):
         for record, lsn in writer.acknowledged.items():
             if at.get(record) != lsn:
                 raise AssertionError(f"{record} was acknowledged at {lsn} and is at {at.get(record)}")
+        for record, floor in writer.floor.items():
+            if at.get(record, floor + 1) <= floor:
+                raise AssertionError(f"{record} is at {at[record]}, but {floor} was acknowledged before it was sent")
         mine = [lsn for record, lsn in sorted(at.items(), key=lambda item: int(item[0].split("-")[1]))
                 if record.startswith(writer.name_ + "-")]
         if mine != sorted(mine):

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from cluster import ENVIRONMENT, PATIENCE, Cluster, Load, main, raftctl, until, verify
+from cluster import ENVIRONMENT, PATIENCE, Cluster, Load, main, raftctl, verify
 
 
 def copy(source, target):
@@ -84,6 +84,13 @@ class Directories(unittest.TestCase):
             self.assertIn("use", said)
             self.assertTrue(cluster.alive("n1"))
 
+    def end_without(self, cluster, load, member):
+        """The others go on, and hold every acknowledged record."""
+        load.progress()
+        load.finish()
+        cluster.names.remove(member)
+        verify(cluster, load.writers)
+
     def test_put_back_from_an_image(self):
         with Cluster(3) as cluster, Load(cluster) as load:
             follower, data = self.settle(cluster, load)
@@ -97,14 +104,27 @@ class Directories(unittest.TestCase):
                 cluster.kill(follower)
             shutil.rmtree(data)
             copy(image, data)
-            cluster.run("start", follower, "--wait", "none", check=False)
-            log = cluster.folder / follower / "raftd.log"
-            until(lambda: not cluster.alive(follower) or "boot" in log.read_text(), "a refusal of the old image")
+            code, said = start_alone(cluster, follower)
+            self.assertEqual(code, 23, said)
+            self.assertIn("rolled back", said)
+            self.end_without(cluster, load, follower)
+
+    def test_copied_and_started_twice(self):
+        with Cluster(3) as cluster, Load(cluster) as load:
+            follower, data = self.settle(cluster, load)
+            cluster.kill(follower)
+            twin = cluster.work / "twin"
+            copy(data, twin)
+            cluster.run("start", follower)
+            cluster.run("wait", "healthy")
             load.progress()
-            load.finish()
-            cluster.kill(*[follower] if cluster.alive(follower) else [])
-            cluster.names.remove(follower)
-            verify(cluster, load.writers)
+            cluster.kill(follower)
+            shutil.rmtree(data)
+            copy(twin, data)
+            code, said = start_alone(cluster, follower)
+            self.assertEqual(code, 23, said)
+            self.assertIn("copied", said)
+            self.end_without(cluster, load, follower)
 
     def test_init_refuses_a_used_folder(self):
         with Cluster(1) as cluster:
