@@ -5,6 +5,8 @@
 #include "cli/view.h"
 #include "conf/load.h"
 #include "conf/units.h"
+#include "io/asio/files.h"
+#include "wal/dump.h"
 
 namespace raftd::cli {
 namespace {
@@ -25,6 +27,23 @@ Result<std::string> address_of(const Context& context, const Found& found, const
 }
 
 }  // namespace
+
+Exit debug_wal(const Context& context, const DebugWalOptions& options) {
+    io::asio::FileTable table;
+    io::asio::PosixFiles files(table);
+    wal::DumpForm form = context.output == Output::text ? wal::DumpForm::text : wal::DumpForm::jsonl;
+    if (context.output == Output::json)
+        return fail(context, error(Errc::bad_input, "a segment is a stream: it has no single document",
+                                   "raftctl debug wal FILE -o jsonl"));
+    auto dumped = wal::dump_segment(files, options.file, form);
+    if (!dumped) return fail(context, dumped.error());
+    write_out(dumped->text);
+    if (dumped->damages != 0)
+        return finish_output(
+            context, fail(context, error(Errc::damaged, options.file + ": " +
+                                                            counted(dumped->damages, "damage") + " found")));
+    return finish_output(context, Exit::done);
+}
 
 Exit debug_dump(const Context& context, const DebugDumpOptions& options) {
     auto found = find_cluster(context);

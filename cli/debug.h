@@ -10,6 +10,12 @@ namespace raftd::cli {
 struct DebugDumpOptions {
     std::string node;
 };
+struct DebugWalOptions {
+    std::string file;
+};
+/// What a segment of a write-ahead log holds, also a damaged one. Exit 8 when there is damage.
+Exit debug_wal(const Context& context, const DebugWalOptions& options);
+
 /// The live state of one member's core, as it says.
 Exit debug_dump(const Context& context, const DebugDumpOptions& options);
 

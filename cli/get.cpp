@@ -27,7 +27,8 @@ Exit get(const Context& context, const GetOptions& options) {
     auto place = parse_place(options.lsn, 0);
     if (!place || place->kind != Place::Kind::lsn)
         return fail(context,
-                    error(Errc::bad_input, "\"" + options.lsn + "\" is no LSN: they are numbers from 1 on"));
+                    error(Errc::bad_input, "\"" + options.lsn + "\" is no LSN: they are numbers from 1 on",
+                          "raftctl tail --with-lsn shows some"));
     auto connected = connect(context);
     if (!connected) return connected.error();
     client::TailOptions wanted;

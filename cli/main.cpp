@@ -45,6 +45,7 @@ struct Line {
     DestroyOptions destroy;
     ConfigOptions config;
     DebugDumpOptions dump;
+    DebugWalOptions wal;
 };
 
 using Words = std::map<std::string, When>;
@@ -272,13 +273,19 @@ void add_looking(CLI::App& app, Line& line) {
                 {"doctor", "", "looking", "disk, ports, limits and settings of this machine's members"},
                 "raftctl doctor\nraftctl doctor -o json", [&line] { return doctor(line.context); });
 
-    CLI::App* debug_command = add_command(app, line, {"debug", "dump NODE", "looking", "inside a member"},
-                                          "raftctl debug dump n1\nraftctl debug dump n1 -o json", nullptr);
+    CLI::App* debug_command =
+        add_command(app, line, {"debug", "dump NODE|wal FILE", "looking", "inside a member or its files"},
+                    "raftctl debug dump n1\nraftctl debug dump n1 -o json", nullptr);
     debug_command->require_subcommand(1);
     add_part(debug_command, line, "dump", "live state of a member's core",
              "raftctl debug dump n1\nraftctl debug dump n2 -o json",
              [&line] { return debug_dump(line.context, line.dump); })
         ->add_option("NODE", line.dump.node, "member")
+        ->required();
+    add_part(debug_command, line, "wal", "groups and entries of a segment, and what is damaged",
+             "raftctl debug wal n1/data/wal/0000000000000001.wal\nraftctl debug wal FILE -o jsonl",
+             [&line] { return debug_wal(line.context, line.wal); })
+        ->add_option("FILE", line.wal.file, "a file of NODE/data/wal")
         ->required();
 }
 

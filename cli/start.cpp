@@ -73,17 +73,14 @@ std::optional<Error> find_ended(std::vector<Launched>& launched) {
     return std::nullopt;
 }
 
-bool is_up(const ClusterView& view, const std::string& name) {
-    for (const MemberView& member : view.members)
-        if (member.name == name) return member.status.has_value();
-    return false;
-}
-
-/// Whether all that was started answers, and (if asked for) a leader is there.
+/// Whether all that was started answers and (if a leader is asked for) is connected to one.
 bool is_ready(const ClusterView& view, const std::vector<Launched>& launched, bool needs_leader) {
-    for (const Launched& one : launched)
-        if (!is_up(view, one.member.spec.name)) return false;
-    return !needs_leader || view.leader != nullptr;
+    auto ready = [&](const Launched& one) {
+        for (const MemberView& member : view.members)
+            if (member.name == one.member.spec.name) return member.status && (member.linked || !needs_leader);
+        return false;
+    };
+    return std::all_of(launched.begin(), launched.end(), ready) && (!needs_leader || view.leader != nullptr);
 }
 
 /// Can a leader come from the members of this machine that run, and those elsewhere?

@@ -57,16 +57,24 @@ void add_followers(ClusterView& view) {
     const pb::Status& status = *view.leader->status;
     for (MemberView& member : view.members) {
         if (&member == view.leader) {
+            member.linked = true;
             member.lag_records = 0;
             member.match_index = status.durable_index();
         }
         for (const pb::FollowerStatus& follower : status.followers()) {
             if (follower.id() != member.id) continue;
+            member.linked = follower.connected();
             member.match_index = follower.match_index();
             uint64_t end = status.last_lsn();
             if (member.status) member.lag_records = end - std::min(end, follower.match_lsn());
         }
+        if (member.status && !member.linked) member.failure = "not connected to the leader";
     }
+}
+
+bool all_well(const ClusterView& view) {
+    return std::all_of(view.members.begin(), view.members.end(),
+                       [](const MemberView& member) { return member.status && member.linked; });
 }
 
 }  // namespace
@@ -108,10 +116,10 @@ ClusterView view_of(const std::vector<MemberAnswer>& answers, const std::optiona
             view.leader = &member;
     if (view.leader != nullptr) add_followers(view);
     size_t up = view.up();
-    view.state = up == 0                                              ? State::unknown
-                 : view.leader == nullptr                             ? State::unavailable
-                 : up == view.members.size() && !view.members.empty() ? State::healthy
-                                                                      : State::degraded;
+    view.state = up == 0                  ? State::unknown
+                 : view.leader == nullptr ? State::unavailable
+                 : all_well(view)         ? State::healthy
+                                          : State::degraded;
     return view;
 }
 

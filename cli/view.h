@@ -12,8 +12,8 @@
 namespace raftd::cli {
 
 enum class State : uint8_t {
-    healthy,      // a leader, and every member answers
-    degraded,     // a leader, and a member is missing
+    healthy,      // a leader, and every member answers us and is connected to it
+    degraded,     // a leader, and a member is missing or cut off from it
     unavailable,  // members answer, but none leads a quorum
     unknown,      // nobody answers
 };
@@ -24,7 +24,8 @@ struct MemberView {
     std::string name, client;
     bool voter = true;
     std::optional<pb::Status> status;  // absent: it didn't answer
-    std::string failure;
+    std::string failure;               // why it doesn't answer, or what keeps it from the leader
+    bool linked = false;               // it leads, or the leader has a connection to it
     double rtt_ms = 0;
     std::optional<uint64_t> lag_records;  // behind the leader's last record
     std::optional<uint64_t> match_index;  // as the leader knows it

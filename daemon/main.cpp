@@ -10,7 +10,6 @@
 
 #include "base/check.h"
 #include "conf/load.h"
-#include "daemon/belongs.h"
 #include "daemon/node.h"
 #include "io/asio/log_file.h"
 #include "io/asio/loop.h"
@@ -200,8 +199,6 @@ int run(const Arguments& arguments) {
     }
     node_options.version = RAFTD_VERSION;
     node_options.pid = static_cast<uint64_t>(::getpid());
-    if (auto mine = daemon::check_belongs(loop.world().files, *settings, arguments.config); !mine)
-        return give_up(log, "start_failed", mine.error());
     auto node = daemon::Node::open(loop.world(), node_options);
     if (!node) return give_up(log, "start_failed", node.error());
     dying.node = node->get();

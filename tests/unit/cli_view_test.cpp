@@ -27,6 +27,12 @@ MemberAnswer says(uint64_t id, const char* role, uint64_t term) {
     status.set_commit_lsn(5);
     status.set_last_lsn(5);
     for (const auto& member : three().members) {
+        if (std::string_view(role) == "leader" && raw(member.id) != id) {
+            pb::FollowerStatus& follower = *status.add_followers();
+            follower.set_id(raw(member.id));
+            follower.set_connected(true);
+            follower.set_match_lsn(5);
+        }
         pb::MemberInfo& info = *status.add_members();
         info.set_id(raw(member.id));
         info.set_name(member.name);
@@ -83,10 +89,19 @@ TEST(View, LearnsMembersFromAnAnswer) {
     EXPECT_EQ(view.state, State::degraded);
 }
 
+// `wait healthy` before a rolling restart must not be content with a member that the leader can't reach.
+TEST(View, IsDegradedWhileAMemberIsCutOffFromTheLeader) {
+    MemberAnswer leader = says(1, "leader", 2);
+    leader.answer->mutable_status()->mutable_followers(0)->set_connected(false);
+    ClusterView view = view_of({leader, says(2, "follower", 2), says(3, "follower", 2)}, three());
+    EXPECT_EQ(view.state, State::degraded);
+    EXPECT_EQ(view.members[1].failure, "not connected to the leader");
+    EXPECT_TRUE(view.members[2].linked);
+}
+
 TEST(View, CountsLagByWhatTheLeaderKnows) {
     MemberAnswer leader = says(1, "leader", 2);
-    pb::FollowerStatus& follower = *leader.answer->mutable_status()->add_followers();
-    follower.set_id(3);
+    pb::FollowerStatus& follower = *leader.answer->mutable_status()->mutable_followers(1);
     follower.set_match_lsn(2);
     follower.set_match_index(4);
     ClusterView view = view_of({leader, silent(2, "x"), says(3, "follower", 2)}, three());
