@@ -19,7 +19,13 @@ bool is_cluster_file(const std::string& path, const std::string& text) {
 Result<std::vector<std::string>> files_of(const Context& context, const ConfigOptions& options,
                                           bool with_cluster) {
     if (!options.files.empty()) return options.files;
-    TRY(found, find_local_cluster(context));
+    auto found_or = find_local_cluster(context);
+    // A wrong cluster.toml can't say which members are here, but it is what is to be checked.
+    if (!found_or && found_or.error().code == Errc::bad_input && with_cluster) {
+        TRY(file, find_cluster_file(context));
+        return std::vector<std::string>{file};
+    }
+    TRY(found, std::move(found_or));
     TRY(members, local_members(found, {}));
     std::vector<std::string> files;
     if (with_cluster) files.push_back(found.file);

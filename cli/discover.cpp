@@ -57,20 +57,31 @@ const char* variable(const char* name) {
     return value == nullptr || *value == '\0' ? nullptr : value;
 }
 
-Result<Found> search(const Context& context, bool local_only) {
-    if (!context.endpoints.empty() && !local_only) return of_endpoints(context.endpoints, "--endpoint");
-    if (!context.cluster.empty()) return of_file(context.cluster, "--cluster");
-    if (const char* value = variable("RAFTCTL_ENDPOINTS"); value != nullptr && !local_only)
-        return of_endpoints(split_at_commas(value), "$RAFTCTL_ENDPOINTS");
-    if (const char* value = variable("RAFTCTL_CLUSTER")) return of_file(value, "$RAFTCTL_CLUSTER");
+struct Place {
+    fs::path path;
+    std::string origin;
+};
+
+/// Where the cluster.toml is said to be, or found above.
+Result<Place> find_place(const Context& context) {
+    if (!context.cluster.empty()) return Place{context.cluster, "--cluster"};
+    if (const char* value = variable("RAFTCTL_CLUSTER")) return Place{value, "$RAFTCTL_CLUSTER"};
     std::error_code fault;
     for (fs::path folder = fs::current_path(fault);; folder = folder.parent_path()) {
-        if (fs::exists(folder / kFileName, fault))
-            return of_file(folder / kFileName, (folder / kFileName).string());
+        fs::path file = folder / kFileName;
+        if (fs::exists(file, fault)) return Place{file, file.string()};
         if (folder == folder.parent_path()) break;
     }
     return error(Errc::not_found, "no cluster: there is no cluster.toml in this folder or one above it",
                  "raftctl init DIR makes a cluster; --cluster PATH or --endpoint HOST:PORT names one");
+}
+
+Result<Found> search(const Context& context, bool local_only) {
+    if (!context.endpoints.empty() && !local_only) return of_endpoints(context.endpoints, "--endpoint");
+    const char* value = context.cluster.empty() && !local_only ? variable("RAFTCTL_ENDPOINTS") : nullptr;
+    if (value != nullptr) return of_endpoints(split_at_commas(value), "$RAFTCTL_ENDPOINTS");
+    TRY(place, find_place(context));
+    return of_file(place.path, place.origin);
 }
 
 }  // namespace
@@ -85,6 +96,12 @@ Result<Found> find_local_cluster(const Context& context) {
     auto found = search(context, true);
     if (found) detail(context, "cluster found by " + found->origin);
     return found;
+}
+
+Result<std::string> find_cluster_file(const Context& context) {
+    TRY(place, find_place(context));
+    std::error_code fault;
+    return (fs::is_directory(place.path, fault) ? place.path / kFileName : place.path).string();
 }
 
 }  // namespace raftd::cli

@@ -22,5 +22,7 @@ struct Found {
 Result<Found> find_cluster(const Context& context);
 /// The same, for commands on local members: needs a cluster.toml.
 Result<Found> find_local_cluster(const Context& context);
+/// The path of that cluster.toml alone, which may be unreadable or wrong.
+Result<std::string> find_cluster_file(const Context& context);
 
 }  // namespace raftd::cli

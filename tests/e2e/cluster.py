@@ -15,6 +15,7 @@ import time
 import unittest
 
 BUILD = pathlib.Path(os.environ.get("RAFTD_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build-dev"))
+BASE_PORT = 10000 + os.getpid() % 200 * 100  # so that clusters of two test programs don't race for ports
 PATIENCE = 60  # seconds until a condition that must come true is taken for one that never will
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("RAFTCTL_")}
@@ -53,7 +54,7 @@ class Cluster:
         self._start = start
 
     def __enter__(self):
-        raftctl("init", "demo", "--nodes", len(self.names), cwd=self.work)
+        raftctl("init", "demo", "--nodes", len(self.names), "--base-port", BASE_PORT, cwd=self.work)
         if self._start:
             self.run("start")
         return self
