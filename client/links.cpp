@@ -170,6 +170,7 @@ void Links::take_hello_ok(Link& link, Instant now, ByteView payload) {
     cluster_ = found;
     cluster_name_ = ok.cluster_name();
     link.state = State::ready;
+    link.leaderless = 0;
     link.id = NodeId{ok.node_id()};
     link.name = ok.name();
     link.heard = now;
@@ -210,6 +211,14 @@ void Links::drop_removed(const pb::HelloOk& ok) {
     });
 }
 
+void Links::take_pong(Link& link, ByteView payload) {
+    pb::Answer answer;
+    ByteView message = proto::message_in(payload);
+    if (!answer.ParseFromArray(message.data(), static_cast<int>(message.size())) || !answer.has_status())
+        return;
+    link.leaderless = answer.status().leader() == 0 ? link.leaderless + 1 : 0;
+}
+
 void Links::take_hello_no(Link& link, Instant now, ByteView payload) {
     pb::HelloNo no;
     ByteView message = proto::message_in(payload);
@@ -236,7 +245,9 @@ void Links::take_frame(Link& link, io::Frame& frame, Instant now, bool& for_othe
         if (type == proto::FrameType::hello_no) return take_hello_no(link, now, frame.bytes.view());
         return fail(link, now, Errc::failed, "spoke before the handshake");
     }
-    for_others = type != proto::FrameType::answer || frame.stream != kPingStream;
+    bool pong = type == proto::FrameType::answer && frame.stream == kPingStream;
+    if (pong) take_pong(link, frame.bytes.view());
+    for_others = !pong;
 }
 
 bool Links::handle(io::Event& event) {

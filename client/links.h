@@ -46,8 +46,9 @@ public:
         bool wanted = false;   // somebody waits for this connection, this turn
         bool watched = false;  // and the turn before
         bool pinged = false;
-        bool given = false;     // by the user; others come from the members' list
-        uint32_t refusals = 0;  // connects in a row that found nobody
+        uint32_t leaderless = 0;  // answers to pings in a row that knew of no leader
+        bool given = false;       // by the user; others come from the members' list
+        uint32_t refusals = 0;    // connects in a row that found nobody
         Duration backoff{};
         Errc error = Errc::unreachable;
         std::string result;  // what became of the last attempt
@@ -100,6 +101,7 @@ private:
     void connect(Link& link, Instant now);
     void greet(Link& link);
     void take_hello_ok(Link& link, Instant now, ByteView payload);
+    void take_pong(Link& link, ByteView payload);
     void take_hello_no(Link& link, Instant now, ByteView payload);
     void bar(Link& link, Errc code, std::string why);
     void ping(Link& link);

@@ -10,7 +10,8 @@ namespace {
 
 using proto::TailCode;
 
-constexpr uint32_t kFaultsMax = 3;  // in a row, from whichever members
+constexpr uint32_t kLeaderlessMax = 2;  // signs of life without a leader, before another member is tried
+constexpr uint32_t kFaultsMax = 3;      // in a row, from whichever members
 
 proto::TailFrom wire(From from) {
     switch (from) {
@@ -176,10 +177,6 @@ void TailStream::take_data(Slice payload, Instant now) {
         if (first) point_.reset();
         return distrust(fault, now);
     }
-    // Where a tail for an LSN or a time will begin isn't known before its first entry: it would be asked for
-    // anew.
-    bool fixed_start = tail_.from == From::end || tail_.from == From::last_n;
-    if (first && entries.empty() && !fixed_start) point_.reset();
     commit_lsn_ = data.commit_lsn;
     caught_up_ = (data.flags & proto::kTailCaughtUp) != 0;
     if (entries.empty()) return;
@@ -253,6 +250,11 @@ void TailStream::run(Instant now) {
     }
     if (!open_) return;
     Links::Link& link = *links_.ready(conn_);
+    // Alive, but cut off from the others: it would never have anything new.
+    if (tail_.follow && tail_.node.empty() && link.leaderless >= kLeaderlessMax) {
+        link.leaderless = 0;
+        return retry(now, Errc::unavailable, name_of(&link) + " has lost its leader");
+    }
     grant(link);
     links_.watch(link);
 }

@@ -177,6 +177,13 @@ void FakeCluster::answer(FakeMember& member, io::ConnId conn, const Slice& frame
         if (!conns_.contains(conn)) return;
         proto::FrameHeader header;
         std::memcpy(&header, frame.data(), sizeof header);
+        if (mangle) {
+            ByteView sent = frame.view().subspan(sizeof header);
+            std::vector<std::byte> payload(sent.begin(), sent.end());
+            mangle(header.type, header.stream, payload);
+            return to_client(
+                {now_, io::Frame{conn, header.type, header.flags, header.stream, Slice::copy_of(payload)}});
+        }
         to_client(
             {now_, io::Frame{conn, header.type, header.flags, header.stream, frame.from(sizeof header)}});
     });
@@ -332,7 +339,14 @@ void FakeCluster::tail_open(FakeMember& to, io::ConnId conn, uint32_t stream, By
         case proto::TailFrom::last_n:
             next = at_lsn(commit_lsn >= open.value ? commit_lsn - open.value + 1 : 1);
             break;
-        case proto::TailFrom::index: next = open.value - 1; break;
+        case proto::TailFrom::index:
+            if (open.value == 0 || open.value > log.entries.size() + 1) {
+                proto::TailEnd end{sizeof end, proto::TailCode::beyond, commit_lsn};
+                return answer(to, conn,
+                              proto::make_frame(FrameType::tail_end, stream, proto::fixed_bytes(end)));
+            }
+            next = open.value - 1;
+            break;
         case proto::TailFrom::time_ms:
             while (next < log.entries.size() && log.points[next + 1].timestamp_ms < open.value) ++next;
             break;

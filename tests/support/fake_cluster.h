@@ -87,6 +87,8 @@ public:
     void set_leader(uint64_t id);
     size_t connections(uint64_t id) const;
     Duration latency = microseconds(100);
+    /// Changes what members send, after it was made.
+    std::function<void(uint16_t& type, uint32_t& stream, std::vector<std::byte>& payload)> mangle;
 
     // io::Network, io::Clock
     io::ConnId connect(io::ConnClass kind, std::string_view address) override;

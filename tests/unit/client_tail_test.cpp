@@ -273,6 +273,20 @@ TEST_F(ClientTail, AFollowerLeavesAMemberThatFellSilent) {
     expect_run(1, 10);
 }
 
+// Cut off from the other members, but not from us: it answers, and never has anything new.
+TEST_F(ClientTail, AFollowerLeavesAMemberThatLostItsLeader) {
+    fill(3);
+    start({.from = From::first, .follow = true});
+    ASSERT_TRUE(read(9));
+    uint64_t serving = cluster.member(1).streams.empty() ? cluster.member(2).streams.empty() ? 3 : 2 : 1;
+    raftd::testing::FakeLog stale = cluster.log();
+    cluster.member(serving).log = &stale;
+    cluster.member(serving).leader = 0;
+    cluster.log().add_text({"t10"});
+    ASSERT_TRUE(read(10, seconds(30)));
+    expect_run(1, 10);
+}
+
 TEST_F(ClientTail, AnIdleFollowerAsksWhetherItsMemberIsThere) {
     fill(1);
     start({.from = From::first, .follow = true});
