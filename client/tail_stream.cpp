@@ -310,8 +310,7 @@ size_t TailStream::next(std::span<Record> out) {
         if (lsn < next_lsn_) continue;
         if (tail_.to && lsn > *tail_.to) {
             end({});
-            // The records given out in this call lie in there.
-            for (Run& run : queue_) held_.push_back(std::move(run.frame));
+            for (Run& run : queue_) held_.push_back(std::move(run.frame));  // records before it are in `out`
             queue_.clear();
             queued_bytes_ = 0;
             reader_.reset();
