@@ -188,6 +188,30 @@ class Data(unittest.TestCase):
         self.assertEqual({int(lsn): text for lsn, text in got.items()}, appended)
         self.assertEqual(sorted(appended), list(range(start, start + 300)))
 
+    def test_interrupted_with_an_append_under_way(self):
+        with Cluster(3) as cluster:
+            leader = cluster.wait_leader()
+            others = [name for name in cluster.names if name != leader]
+            for name in others:
+                cluster.signal(name, signal.SIGSTOP)
+            append = subprocess.Popen(["raftctl", "append", "maybe"], cwd=cluster.folder, env=ENVIRONMENT,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+            def in_its_log():
+                lines = cluster.run("debug", "dump", leader).stdout.splitlines()
+                dump = dict(line.split("=", 1) for line in lines)
+                return append.poll() is not None or int(dump["last"]) > int(dump["commit"])
+
+            until(in_its_log, "the append in the leader's log")
+            append.send_signal(signal.SIGINT)
+            out, err = append.communicate(timeout=PATIENCE)
+            self.assertEqual((append.returncode, out), (5, b""), err)
+            self.assertIn(b"unknown", err)
+            for name in others:
+                cluster.signal(name, signal.SIGCONT)
+            cluster.wait_leader()
+            self.assertIn(cluster.run("tail", "-n", "all").stdout, ("", "maybe\n"))
+
     def test_without_a_quorum_nothing_is_claimed(self):
         with Cluster(3) as cluster:
             cluster.run("append", "before")
