@@ -118,7 +118,8 @@ class Settings(unittest.TestCase):
     def test_bare_number_shows_the_right_form(self):
         self.refused(lambda text: text + "\n[raft]\nelection_timeout = 2\n"
                      if "\n[raft]\n" not in text
-                     else text.replace("\n[raft]\n", "\n[raft]\nelection_timeout = 2\n"), 'write election_timeout = "2s"')
+                     else text.replace("\n[raft]\n", "\n[raft]\nelection_timeout = 2\n"),
+                     'write election_timeout = "2s"')
 
     def test_heartbeat_close_to_election_timeout(self):
         self.refused(lambda text: text + "\n[raft]\nheartbeat_interval = \"900ms\"\n"
