@@ -24,7 +24,7 @@ struct SessionOptions {
     Duration dial_stagger = milliseconds(100);  // between attempts at one member and at the next
     Duration dial_timeout = seconds(3);         // connect and handshake together
     Duration backoff_min = milliseconds(10);
-    Duration backoff_max = milliseconds(500);
+    Duration backoff_max = milliseconds(200);  // bounds what it adds to a change of leader
     /// Give up before `timeout` when each endpoint has refused the connection several times: nobody is there.
     bool fail_fast = false;
     /// After an append that wasn't committed, refuse those behind it that were never sent: for a stream that
