@@ -9,6 +9,8 @@ namespace {
 
 /// Reads that span more segments than this end there; the next read goes on.
 constexpr size_t kStretchesMax = 8;
+/// Memory for one read, whatever is asked for; a single entry may be larger.
+constexpr uint64_t kReadBytesMax = 16u << 20;
 
 bool begins_in(const Segment& segment, const ReadRequest& request) {
     if (segment.logical_end.index <= segment.base.index) return false;
@@ -60,9 +62,10 @@ void Log::read(const ReadRequest& request, uint64_t cookie) {
         }
     }
     // The job fills memory that was made here: chunks are counted on the loop thread only.
-    if (!job->stretches.empty())
-        job->into = Chunk::make(
-            static_cast<uint32_t>(std::clamp(bytes, kBlockBytes, std::max(request.bytes_max, kBlockBytes))));
+    if (!job->stretches.empty()) {
+        const uint64_t most = std::clamp(request.bytes_max, kBlockBytes, kReadBytesMax);
+        job->into = Chunk::make(static_cast<uint32_t>(std::clamp(bytes, kBlockBytes, most)));
+    }
     io::Token ticket = token(Op::read);
     reads_.emplace(static_cast<uint64_t>(ticket), ReadUnderWay{request, cookie});
     world_.worker.submit(io::Lane::read, std::move(job), ticket);

@@ -41,6 +41,7 @@ void Log::continue_roll() {
         return;
     }
     want_spare();
+    if (spare_.state == Spare::State::none) no_room_ = true;
 }
 
 void Log::write_roll_header() {
@@ -106,7 +107,6 @@ void Log::finish_roll() {
 void Log::want_spare() {
     if (spare_.state != Spare::State::none || spare_retry_at_ != kNever) return;
     if (world_.disk.free_bytes() < options_.disk_free_reserve) {
-        if (roll_) no_room_ = true;
         spare_retry_at_ = world_.clock.now() + kSpareRetryAfter;
         return;
     }

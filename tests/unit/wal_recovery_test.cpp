@@ -365,6 +365,56 @@ TEST(WalRecovery, AHostileBodyIsNoGroup) {
     EXPECT_EQ(rig.found.hard.term, Term{1});
 }
 
+// Whatever the files hold, a start ends in a log or a refusal, and no entry comes out that never went in.
+TEST(WalRecovery, HeavyDamageNeverMakesAnEntry) {
+    WalRig made;
+    two_segments(made);
+    Random random(11);
+    uint64_t opened = 0, refused = 0, entries = 0;
+    for (int i = 0; i < 1500; ++i) {
+        SCOPED_TRACE(i);
+        WalRig rig;
+        rig.storage = made.storage;
+        rig.model = made.model;
+        for (uint64_t n = 1 + random.below(5); n > 0; --n) {
+            const uint64_t id = 1 + random.below(3), block = random.below(6) * kBlockBytes;
+            if (random.chance(0.1)) {
+                std::vector<std::byte> moved = rig.storage.visible_bytes(path_of(1 + random.below(2)));
+                poke(rig.storage, path_of(1), block,
+                     ByteView(moved).subspan(random.below(6) * kBlockBytes, kBlockBytes));
+            } else if (random.chance(0.1)) {
+                poke(rig.storage, path_of(2), block, std::vector<std::byte>(kBlockBytes));
+            } else {
+                rig.storage.flip_bit(path_of(id), block + random.below(700),
+                                     static_cast<int>(random.below(8)));
+            }
+        }
+        if (!rig.start_unchecked()) {
+            ++refused;
+            EXPECT_FALSE(rig.world->ended()) << rig.why();
+            EXPECT_FALSE(rig.refused.what.empty());
+            rig.kill();
+            continue;
+        }
+        ++opened;
+        for (uint64_t next = 1; next <= raw(rig.found.last.index); ++next) {
+            ReadResult got = rig.read({ReadRequest::By::index, next, 1, Index{UINT64_MAX}});
+            if (got.code != ReadCode::ok) continue;
+            EntryHeader header;
+            std::memcpy(&header, got.entries.data(), sizeof header);
+            auto known = rig.model.entries.find(header.chain);
+            ASSERT_NE(known, rig.model.entries.end());
+            ASSERT_EQ(known->second.size(), got.entries.size());
+            EXPECT_EQ(std::memcmp(known->second.data(), got.entries.data(), got.entries.size()), 0);
+            ++entries;
+        }
+        rig.kill();
+    }
+    EXPECT_GT(opened, 100u);
+    EXPECT_GT(refused, 100u);
+    EXPECT_GT(entries, 300u);
+}
+
 TEST(WalRecovery, AShortenedFileIsDamage) {
     WalRig rig;
     two_groups(rig);
