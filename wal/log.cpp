@@ -23,7 +23,6 @@ Log::Log(io::World& world, const Options& options, Found found, io::FileId activ
       segments_(std::move(found.segments)),
       active_index_(std::move(found.active_index)),
       active_file_(active),
-      active_since_(world.clock.now()),
       next_segment_id_(found.next_segment_id),
       pending_(segments_.back().end),
       hard_(found.hard.state),

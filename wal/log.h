@@ -22,9 +22,6 @@ namespace raftd::wal {
 
 inline constexpr Duration kRetryAfter = milliseconds(100);       // of a write or removal that was refused
 inline constexpr Duration kSpareRetryAfter = milliseconds(500);  // of the next segment's creation
-/// A segment that lasted less is followed by one that is allocated, not written with zeros (interfaces of the
-/// disk).
-inline constexpr Duration kSegmentQuick = seconds(2);
 
 class Log final : public Wal {
 public:
@@ -128,9 +125,7 @@ private:
     std::vector<Segment> segments_;  // the last one is active
     SegmentIndex active_index_;
     io::FileId active_file_;
-    Instant active_since_;
     uint64_t next_segment_id_;
-    bool active_quick_ = false;  // the one before lasted less than kSegmentQuick
 
     // Invariant: pending_.begin() is the end of what was given to the lane, or the point of `cut_`.
     Pending pending_;

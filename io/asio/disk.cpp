@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 
-#include <chrono>
-
 #include "io/asio/posix.h"
 
 namespace raftd::io::asio {
@@ -101,15 +99,13 @@ void RealDisk::close(FileId file) {
     pool().put(std::move(request));
 }
 
-uint64_t RealDisk::free_bytes() {
-    int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                      std::chrono::steady_clock::now().time_since_epoch())
-                      .count();
-    if (!asked_free_bytes_ && !data_dir_.empty() && now - stats_.free_bytes_at_ns > kFreeBytesStaleNs) {
-        asked_free_bytes_ = true;
-        pool().put(make(Request::Kind::free_bytes, Token{}));
-    }
-    return stats_.free_bytes;
+uint64_t RealDisk::free_bytes() { return stats_.free_bytes.load(std::memory_order_relaxed); }
+
+void RealDisk::refresh_free_bytes(Instant now) {
+    if (asked_free_bytes_ || data_dir_.empty()) return;
+    if (now.ns - stats_.free_bytes_at_ns.load(std::memory_order_relaxed) <= kFreeBytesStaleNs) return;
+    asked_free_bytes_ = true;
+    pool().put(make(Request::Kind::free_bytes, Token{}));
 }
 
 void RealDisk::submit(Lane lane, std::unique_ptr<Job> job, Token token) {

@@ -23,6 +23,8 @@ public:
     void submit(Lane lane, std::unique_ptr<Job> job, Token token) override;
 
     Files& files() { return files_; }
+    /// Once a turn: has the free space looked up again when what is known is old.
+    void refresh_free_bytes(Instant now);
     /// Becomes readable when take() has something.
     int descriptor() const { return done_.descriptor(); }
     /// Appends all that has come back.

@@ -34,11 +34,15 @@ class RealClock final : public Clock {
 public:
     explicit RealClock(boost::asio::io_context& context) : timer_(context) {}
     Instant now() override { return {ns_of(Steady::now())}; }
+    /// Read once a turn at most: each append asks for it.
     int64_t wall_ms() override {
-        return std::chrono::duration_cast<std::chrono::milliseconds>(
-                   std::chrono::system_clock::now().time_since_epoch())
-            .count();
+        if (wall_ms_ == 0)
+            wall_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(
+                           std::chrono::system_clock::now().time_since_epoch())
+                           .count();
+        return wall_ms_;
     }
+    void forget_wall_time() { wall_ms_ = 0; }
     void wake_at(Instant at) override { wanted_ = std::min(wanted_, at); }
 
     Instant wanted() const { return wanted_; }
@@ -60,6 +64,7 @@ public:
 private:
     boost::asio::steady_timer timer_;
     Instant wanted_ = kNever, armed_ = kNever;
+    int64_t wall_ms_ = 0;
 };
 
 // Asio doesn't say which descriptor it waits on. Naming a private member in an explicit instantiation is
@@ -199,6 +204,7 @@ bool Loop::turn(Handler& handler, Instant until) {
     }
     context.poll();
 
+    parts.clock.forget_wall_time();
     Budget budget;
     uint64_t before = parts.counters.events;
     parts.run_watches();
@@ -215,7 +221,9 @@ bool Loop::turn(Handler& handler, Instant until) {
     if (anything) {
         ++parts.counters.turns;
         handler.end_turn(parts.clock.now());
+        parts.disk.refresh_free_bytes(now);
     }
+    parts.clock.forget_wall_time();
     parts.network.flush();
     if (!parts.completions_wait) parts.wait_for_completions();
     parts.clock.arm();

@@ -161,7 +161,7 @@ bool RealNetwork::receive(Connection& conn, Handler& handler, Budget& budget) {
 /// ended.
 bool RealNetwork::hand_on(Connection& conn, Handler& handler, Budget& budget) {
     proto::FrameHeader header;
-    Event event;
+    Event event{now(), {}};  // one reading of the clock for what one receive brought
     for (;;) {
         if (conn.state != Connection::State::open || conn.paused || budget.spent()) return false;
         Slice payload;
@@ -176,7 +176,6 @@ bool RealNetwork::hand_on(Connection& conn, Handler& handler, Budget& budget) {
         budget.use(header.length);
         ++counters_.events;
         ++counters_.frames;
-        event.now = now();
         event.what = Frame{conn.id, header.type, header.flags, header.stream, std::move(payload)};
         handler.handle(event);
         event.what = Woken{};  // lets go of the payload before the reader looks who holds its chunk

@@ -18,6 +18,14 @@ namespace raftd::io::asio {
 namespace {
 
 constexpr int64_t kFreeBytesEveryNs = 1'000'000'000;
+// Zero-filling goes in pieces that delay a sync by little, four times as fast as the log grows, or as fast as
+// the disk can while nobody writes to it (then a full log may be waiting for this very file).
+constexpr uint64_t kPieceBytes = 256u << 10;
+constexpr uint64_t kFillRateMin = 32u << 20;
+constexpr uint64_t kFillFactor = 4;
+constexpr int64_t kDiskIdleNs = 5'000'000;
+constexpr int64_t kRateWindowNs = 50'000'000;
+constexpr int64_t kSecondNs = 1'000'000'000;
 
 int64_t monotonic_ns() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -86,7 +94,9 @@ void DiskThread::run() {
             taken.swap(queue_);
         }
         for (RequestPtr& request : taken) {
+            stats_.writing = true;
             carry_out(*request);
+            stats_.writing = false;
             request->file.reset();
             done_.put(std::move(request));
         }
@@ -123,12 +133,14 @@ void DiskThread::carry_out(Request& request) {
     FileResult written = posix::write_parts_at(request.file->descriptor, request.offset, parts, calls);
     request.error = written.error;
     request.done = written.bytes;
+    stats_.written_at_ns = monotonic_ns();
     stats_.write_calls += calls;
     stats_.write_bytes += written.bytes;
     if (request.sync && request.error == 0) {
         int64_t before = monotonic_ns();
         posix::sync_data(request.file->descriptor, request.file->path);
         int64_t after = monotonic_ns();
+        stats_.written_at_ns = after;
         ++stats_.syncs;
         stats_.sync_ns += static_cast<uint64_t>(after - before);
         note_free_bytes(stats_, request.file->descriptor, after);
@@ -169,20 +181,36 @@ void PoolThread::put(RequestPtr request) {
     work_.notify_one();
 }
 
+/// The queue whose turn it is; null when all are empty or wait, then until when.
+std::deque<RequestPtr>* PoolThread::next_queue(int64_t& not_before_ns) {
+    int64_t now = monotonic_ns();
+    not_before_ns = INT64_MAX;
+    for (size_t i = 1; i <= kQueues; ++i) {
+        std::deque<RequestPtr>& queue = queues_[(turn_ + i) % kQueues];
+        if (queue.empty()) continue;
+        if (queue.front()->not_before_ns > now) {
+            not_before_ns = std::min(not_before_ns, queue.front()->not_before_ns);
+            continue;
+        }
+        turn_ = (turn_ + i) % kQueues;
+        return &queue;
+    }
+    return nullptr;
+}
+
 void PoolThread::run() {
     be_polite();
     std::unique_lock lock(mutex_);
-    for (;;) {
-        std::deque<RequestPtr>* queue = nullptr;
-        work_.wait(lock, [&] {
-            for (size_t i = 1; i <= kQueues && queue == nullptr; ++i)
-                if (!queues_[(turn_ + i) % kQueues].empty()) {
-                    turn_ = (turn_ + i) % kQueues;
-                    queue = &queues_[turn_];
-                }
-            return stopping_ || queue != nullptr;
-        });
-        if (stopping_) break;
+    while (!stopping_) {
+        int64_t not_before_ns = 0;
+        std::deque<RequestPtr>* queue = next_queue(not_before_ns);
+        if (queue == nullptr) {
+            if (not_before_ns == INT64_MAX)
+                work_.wait(lock);
+            else
+                work_.wait_for(lock, std::chrono::nanoseconds(not_before_ns - monotonic_ns()));
+            continue;
+        }
         // It stays at the front of its queue while its pieces are done: only this thread takes from the
         // front.
         Request& request = *queue->front();
@@ -243,7 +271,7 @@ bool PoolThread::fill_next_piece(Request& request) {
     }
     if (request.prefill == Prefill::zeros && request.error == 0 && request.done < request.bytes) {
         int descriptor = request.file->descriptor;
-        uint64_t piece = std::min<uint64_t>(request.bytes - request.done, posix::zeros().size());
+        uint64_t piece = std::min<uint64_t>(request.bytes - request.done, kPieceBytes);
         request.error = posix::write_at(descriptor, request.done, posix::zeros().first(piece)).error;
         // Sends each piece to the disk before the next is made: a sync of the log never waits behind a whole
         // segment of dirty zeros. No durability rests on this; the fsync at the end decides.
@@ -252,10 +280,30 @@ bool PoolThread::fill_next_piece(Request& request) {
                 descriptor, static_cast<off_t>(request.done), static_cast<off_t>(piece),
                 SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
         request.done += piece;
-        if (request.error == 0 && request.done < request.bytes) return false;
+        if (request.error == 0 && request.done < request.bytes) {
+            request.not_before_ns = next_piece_at(piece);
+            return false;
+        }
     }
     finish_create(request);
     return true;
+}
+
+void PoolThread::measure_log_rate(int64_t now) {
+    int64_t since = now - rate_from_ns_;
+    if (since <= kRateWindowNs) return;
+    uint64_t written = stats_.write_bytes;
+    bytes_a_second_ = (written - rate_from_bytes_) * kSecondNs / static_cast<uint64_t>(since);
+    rate_from_ns_ = now;
+    rate_from_bytes_ = written;
+}
+
+int64_t PoolThread::next_piece_at(uint64_t piece_bytes) {
+    int64_t now = monotonic_ns();
+    measure_log_rate(now);
+    if (!stats_.writing && now - stats_.written_at_ns > kDiskIdleNs) return now;
+    uint64_t rate = std::max(kFillRateMin, kFillFactor * bytes_a_second_);
+    return now + static_cast<int64_t>(piece_bytes * kSecondNs / rate);
 }
 
 void PoolThread::finish_create(Request& request) {

@@ -19,6 +19,8 @@ namespace raftd::io::asio {
 /// What the threads tell about themselves; any thread may read it.
 struct ThreadStats {
     std::atomic<uint64_t> write_calls{0}, write_bytes{0}, syncs{0}, sync_ns{0};
+    std::atomic<bool> writing{false};
+    std::atomic<int64_t> written_at_ns{0};  // when the disk thread last ended a write
     std::atomic<uint64_t> free_bytes{UINT64_MAX};
     std::atomic<int64_t> free_bytes_at_ns{0};
 };
@@ -57,6 +59,9 @@ private:
     static constexpr size_t kQueues = 6;  // disk reads, file changes, and one a lane
 
     static size_t queue_of(const Request& request);
+    std::deque<RequestPtr>* next_queue(int64_t& not_before_ns);
+    int64_t next_piece_at(uint64_t piece_bytes);
+    void measure_log_rate(int64_t now);
     void run();
     /// True when the request is finished; false to be called again for the next piece.
     bool carry_out(Request& request);
@@ -72,6 +77,8 @@ private:
     std::condition_variable work_;
     std::array<std::deque<RequestPtr>, kQueues> queues_;
     size_t turn_ = 0;
+    int64_t rate_from_ns_ = 0;  // what the disk thread writes a second, as last seen
+    uint64_t rate_from_bytes_ = 0, bytes_a_second_ = 0;
     bool stopping_ = false;
     std::thread thread_;  // last
 };
