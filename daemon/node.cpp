@@ -145,6 +145,7 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
                           .boot = dir.boots.mine.number};
     raft::Core core(core_options(options.settings), dir.identity.id, restart, random.next(),
                     world.clock.now());
+    if (options.simulated) core.check_invariants(true);
     LogLine(world.log, LogLevel::info, "recovered")("member", dir.identity.name)(
         "cluster", to_hex(dir.identity.cluster_id))("term", raw(found.hard.term))(
         "last", raw(found.last.index))("last_lsn", raw(found.last.lsn_next) - 1)(

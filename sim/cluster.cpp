@@ -142,6 +142,7 @@ void Cluster::start(uint32_t number) {
     options.settings.log.disk_free_min = options_.segment_bytes * 2;
     options.settings.log.disk_free_reserve = options_.segment_bytes;
     options.simulated = true;
+    options.black_box = false;  // a seed repeats the run anyway
     options.version = "simulated";
     options.pid = member.life;
     options.first_segment_bytes = options_.segment_bytes;
