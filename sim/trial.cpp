@@ -98,7 +98,11 @@ void Trial::converge(const std::set<uint32_t>& core, const char* what) {
     if (!client.running()) client.start();
     uint64_t probes = client.probes_acked();
     client.probe();
-    wait_for(bound, std::string(what) + ": no fresh append was acknowledged", [&] {
+    // A client that has appends under way at a member that fell silent (a paused leader, with its connection
+    // still up) must not send others past them: it gives that member its own time-out before it looks
+    // elsewhere.
+    Duration patience = knobs_.load.timeout;
+    wait_for(bound + patience, std::string(what) + ": no fresh append was acknowledged", [&] {
         if (client.probes_acked() > probes) return true;
         client.probe();  // one that was refused or lost is made again
         return false;
