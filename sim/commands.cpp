@@ -2,9 +2,12 @@
 
 #include <charconv>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <vector>
 
+#include "daemon/black_box.h"
 #include "sim/trial.h"
 
 namespace raftd::sim {
@@ -12,6 +15,7 @@ namespace {
 
 constexpr const char* kHelp =
     "usage: raftsim [--seed N] [--seeds COUNT] [--profile P] [--nodes N] [--time SECONDS] [--trace]\n"
+    "       raftsim --replay FILE\n"
     "\n"
     "Runs whole clusters, real daemon and client code, in virtual time, under the faults drawn from each "
     "seed.\n"
@@ -25,6 +29,7 @@ constexpr const char* kHelp =
     "  --speed-min X     fails when slower than X times real time\n"
     "  --find            passes when a seed fails: for planted bugs\n"
     "  --trace           prints every event of a run\n"
+    "  --replay FILE     runs the black box of a raftd whose internal check failed, to the same failure\n"
     "\n"
     "Exit codes: 0 pass, 2 correctness, 3 liveness, 4 a seed that didn't repeat itself, 134 a failed check,\n"
     "64 wrong usage.\n";
@@ -36,7 +41,7 @@ struct Command {
     uint64_t seeds = 1;
     bool twice = false, find = false, help = false;
     double speed_min = 0;
-    std::string plant;
+    std::string plant, replay;
 };
 
 std::optional<uint64_t> number(std::string_view text) {
@@ -51,6 +56,7 @@ std::optional<uint64_t> number(std::string_view text) {
 /// The value of one option; false when it can't be.
 bool set_option(Command& command, std::string_view name, std::string_view value) {
     if (name == "--plant") return command.plant = value, true;
+    if (name == "--replay") return command.replay = value, !value.empty();
     if (name == "--profile") {
         auto profile = parse_profile(value);
         if (profile) command.trial.profile = *profile;
@@ -207,10 +213,35 @@ int run_seeds(const Command& command, const Outside& outside) {
 
 }  // namespace
 
+namespace {
+
+int run_black_box(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::string box{std::istreambuf_iterator<char>(file), {}};
+    if (!file.good() && box.empty()) {
+        std::fprintf(stderr, "raftsim: can't read %s\n", path.c_str());
+        return kUsage;
+    }
+    std::printf("replay=%s revision=%s\n", path.c_str(), RAFTD_REVISION);
+    auto events = daemon::replay(as_bytes(box), [](const std::string& line) {
+        std::printf("%s\n", line.c_str());
+        std::fflush(stdout);  // the next event may be the one that aborts
+    });
+    if (!events) {
+        std::fprintf(stderr, "raftsim: %s: %s\n", path.c_str(), events.error().what.c_str());
+        return kUsage;
+    }
+    std::printf("%llu events, and no check failed\n", static_cast<unsigned long long>(*events));
+    return 0;
+}
+
+}  // namespace
+
 int run_command(int argc, char** argv, const Outside& outside) {
     Command command;
     if (!parse(argc, argv, command)) return kUsage;
     if (command.help) return std::fputs(kHelp, stdout), 0;
+    if (!command.replay.empty()) return run_black_box(command.replay);
     if (!command.plant.empty() && (outside.plant == nullptr || !outside.plant(command.plant))) {
         std::fprintf(stderr, "raftsim: no planted bug %s here\n", command.plant.c_str());
         return kUsage;
