@@ -5,8 +5,8 @@
 //   4. what carries my term or my promise parks behind its write
 //   5. entries that a follower needs and memory lacks are asked for
 //   6. an entry the core wants (the no-op of a reign) is placed, and the round begins again
-//   7. commit: appenders are answered, readers get what is committed
-//   8. lost office: outcomes that nobody can know are called unknown; reads end
+//   7. lost office: what of mine isn't committed has an unknown outcome, before the new leader's commit is looked at
+//   8. commit: appenders are answered, readers get what is committed; reads end
 // A sync that completes is stepped first; only then do the answers parked behind it leave, without those of a
 // term that is over.
 #include "daemon/pump.h"
