@@ -5,7 +5,8 @@
 //   4. what carries my term or my promise parks behind its write
 //   5. entries that a follower needs and memory lacks are asked for
 //   6. an entry the core wants (the no-op of a reign) is placed, and the round begins again
-//   7. lost office: what of mine isn't committed has an unknown outcome, before the new leader's commit is looked at
+//   7. lost office: what of mine isn't committed has an unknown outcome, before the new leader's commit is
+//   looked at
 //   8. commit: appenders are answered, readers get what is committed; reads end
 // A sync that completes is stepped first; only then do the answers parked behind it leave, without those of a
 // term that is over.
@@ -300,15 +301,32 @@ void Pump::role_changed(const raft::Output::RoleChange& role) {
         "commit", raw(output_.commit))("last", raw(replica_.core().last()));
 }
 
+/// A member that could take the office over: linked, with room, and with a disk that moves, by its last
+/// answer.
+bool Pump::fit_successor_known() const {
+    constexpr uint32_t kUnfit = proto::kTrailerFull | proto::kTrailerStalled | proto::kTrailerDamaged;
+    for (const auto& [id, member] : context_.members) {
+        const auto& trailer = peers_.trailer(id);
+        if (!member.learner && trailer && peers_.linked(id) && (trailer->flags & kUnfit) == 0) return true;
+    }
+    return false;
+}
+
 void Pump::update_health() {
     Duration stall_max = context_.options.settings.raft.election_timeout;
     auto oldest = wal_.oldest_unsynced();
     bool stalled = wal_.no_room() || (oldest && context_.now - *oldest > stall_max);
-    if (stalled == stalled_) return;
+    if (stalled != stalled_)
+        context_.log(stalled ? LogLevel::warn : LogLevel::info,
+                     stalled ? "disk_stalled" : "disk_moves_again")("full", wal_.no_room());
     stalled_ = stalled;
-    context_.log(stalled ? LogLevel::warn : LogLevel::info, stalled ? "disk_stalled" : "disk_moves_again")(
-        "full", wal_.no_room());
-    replica_.step(context_.now, raft::Health{.may_vote = true, .may_lead = !stalled, .may_ack = true});
+    // A leader with a full disk takes no appends, so it makes way for a member that can (H19). Where all are
+    // full it stays: reads, and whatever frees space, need a leader.
+    bool full = context_.world.disk.free_bytes() < context_.options.settings.log.disk_free_min;
+    bool may_lead = !stalled && !(full && fit_successor_known());
+    if (may_lead == may_lead_) return;
+    may_lead_ = may_lead;
+    replica_.step(context_.now, raft::Health{.may_vote = true, .may_lead = may_lead, .may_ack = true});
 }
 
 proto::Trailer Pump::trailer() const {

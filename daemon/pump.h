@@ -61,6 +61,7 @@ private:
     bool want(const raft::Output::Want& want);
     void advance_commit(Index commit);
     void role_changed(const raft::Output::RoleChange& role);
+    bool fit_successor_known() const;
     void update_health();
     uint64_t wall_ms() const;
 
@@ -85,7 +86,7 @@ private:
     };
     std::optional<Waiting> waiting_append_;
     bool readers_told_ = false;
-    bool stalled_ = false;
+    bool stalled_ = false, may_lead_ = true;
     bool more_ = false;
     std::deque<std::pair<WriteId, Instant>> writes_;  // not durable yet, with the time they were asked for
     std::array<uint32_t, 64>

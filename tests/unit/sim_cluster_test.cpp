@@ -73,6 +73,17 @@ TEST_F(ClusterTest, ReplacedAppendsAreNotAcknowledged) {
     EXPECT_GT(reached[Reach::append_unknown], 0u);
 }
 
+// A leader whose disk is full refuses every append: while it stayed in office, two whole members were of no
+// use.
+TEST_F(ClusterTest, AFullLeaderMakesWayForAMemberWithRoom) {
+    uint32_t full = cluster.truth().leader();
+    cluster.storage(full).set_room(8u << 10);
+    until([&] { return cluster.truth().leader() != full && cluster.truth().leader() != 0; });
+    auto writer = client(1, cluster.names(), 50);
+    until([&] { return writer->acked() > 20; });
+    EXPECT_NE(cluster.truth().leader(), full);
+}
+
 TEST_F(ClusterTest, PowerCutOfAllKeepsWhatWasAcknowledged) {
     auto writer = client(1, cluster.names(), 100);
     until([&] { return writer->acked() > 50; });
