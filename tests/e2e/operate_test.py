@@ -84,6 +84,7 @@ class Running(unittest.TestCase):
     def test_hints_help(self):
         with Cluster(3) as cluster:
             cluster.kill("n2")
+            cluster.wait_leader()  # it may have been the leader: until there is another, status is "unavailable" (4)
             done = cluster.run("status")
             self.assertIn("n2", hint_of(done))
             code, _, _ = shell(hint_of(done), cluster.folder)
