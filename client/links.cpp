@@ -17,19 +17,6 @@ constexpr uint32_t kRefusalsEnough = 3;  // of every endpoint, for fail_fast
 
 ClusterId id_of(const pb::Id128& id) { return {id.high(), id.low()}; }
 
-std::string_view text_of(io::CloseReason why) {
-    switch (why) {
-        case io::CloseReason::local: return "closed";
-        case io::CloseReason::remote: return "the other end closed the connection";
-        case io::CloseReason::reset: return "connection reset";
-        case io::CloseReason::refused: return "connection refused";
-        case io::CloseReason::unreachable: return "no route";
-        case io::CloseReason::timed_out: return "timed out";
-        case io::CloseReason::protocol: return "doesn't speak this protocol";
-    }
-    return "closed";
-}
-
 }  // namespace
 
 Links::Links(io::Network& network, const SessionOptions& options)

@@ -76,13 +76,20 @@ std::vector<NamedCounter> named(const Counters& c, const wal::Counters& w) {
 }  // namespace
 
 Admin::Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
-             const Pump& pump)
-    : context_(context), replica_(replica), wal_(wal), peers_(peers), clients_(clients), pump_(pump) {}
+             MemberChanges& changes, const Pump& pump)
+    : context_(context),
+      replica_(replica),
+      wal_(wal),
+      peers_(peers),
+      clients_(clients),
+      changes_(changes),
+      pump_(pump) {}
 
 bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     ByteView bytes = proto::message_in(frame.bytes.view());
     pb::Request request;
     if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
+    if (changes_.request(conn, frame.stream, request)) return true;
     pb::Answer answer;
     if (request.has_status()) {
         fill_status(*answer.mutable_status(), leader);

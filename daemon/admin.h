@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/clients.h"
+#include "daemon/member_changes.h"
 #include "daemon/peers.h"
 #include "daemon/replica.h"
 
@@ -17,7 +18,7 @@ class Pump;
 class Admin {
 public:
     Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
-          const Pump& pump);
+          MemberChanges& changes, const Pump& pump);
     /// A request frame; false when it isn't one (the connection is closed).
     bool request(ClientConn& conn, const io::Frame& frame, NodeId leader);
     /// What `raftctl debug dump` shows.
@@ -32,6 +33,7 @@ private:
     wal::Wal& wal_;
     Peers& peers_;
     Clients& clients_;
+    MemberChanges& changes_;
     const Pump& pump_;
 };
 

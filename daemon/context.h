@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "daemon/members.h"
 #include "daemon/node.h"
 #include "snapshot/data_dir.h"
 
@@ -31,7 +32,7 @@ struct Context {
     io::World& world;
     const NodeOptions& options;
     snapshot::DataDir& dir;
-    std::map<NodeId, snapshot::GenesisMember> members;  // names and addresses
+    MemberInfos members;  // of the configuration in force
     Instant now{};
     Instant started{};
     bool stopping = false;

@@ -196,6 +196,10 @@ int run(const Arguments& arguments) {
         auto spec = conf::load_cluster_spec(settings->cluster);
         if (!spec) return give_up(log, "start_failed", spec.error());
         node_options.cluster_id = spec->id;
+        if (const conf::MemberSpec* me = conf::find_member(*spec, settings->name)) {
+            node_options.peer = me->peer;
+            node_options.client = me->client;
+        }
     }
     node_options.version = RAFTD_VERSION;
     node_options.pid = static_cast<uint64_t>(::getpid());

@@ -24,14 +24,15 @@ raft::Options core_options(const conf::NodeSettings& settings) {
     return options;
 }
 
-Result<std::vector<ConfigAt>> configs_of(const snapshot::Manifest& manifest, const wal::Recovered& found) {
-    std::vector<ConfigAt> configs{{manifest.at.index, snapshot::membership_of(manifest)}};
+Result<std::vector<Configuration>> configs_of(const snapshot::Manifest& manifest,
+                                              const wal::Recovered& found) {
+    std::vector<Configuration> configs{genesis_configuration(manifest)};
     for (const auto& config : found.configs) {
-        auto membership = decode_membership(config.body);
-        if (!membership)
+        auto decoded = decode_configuration(config.index, config.body);
+        if (!decoded)
             return error(Errc::damaged, "the membership entry " + std::to_string(raw(config.index)) +
                                             " of the log can't be read");
-        configs.push_back({config.index, std::move(*membership)});
+        configs.push_back(std::move(*decoded));
     }
     return configs;
 }
@@ -68,34 +69,33 @@ struct Node::Parts {
     Pump pump;
     Appends appends;
     Tails tails;
+    MemberChanges changes;
     Admin admin;
     bool stopped = false;
     Instant stop_by = kNever;
     std::map<NodeId, bool> peer_may_lead;
+    uint64_t members_version = 1;  // of replica.members(), as the peers know them
 
     Parts(io::World& world, const NodeOptions& given, snapshot::DataDir found_dir, wal::Recovered found,
-          raft::Core core)
+          Members members, raft::Core core)
         : options(given),
           dir(std::move(found_dir)),
           wal(std::move(found.wal)),
-          context{.world = world, .options = options, .dir = dir, .members = members_of(dir.manifest)},
-          replica(std::move(core), found.last, chunk_bytes_for(options.settings), options.black_box),
+          context{.world = world, .options = options, .dir = dir, .members = members.in_force().infos},
+          replica(std::move(core), found.last, std::move(members), chunk_bytes_for(options.settings),
+                  options.black_box),
           reader(context, replica, *wal),
           peers(with_time(context)),
           clients(context),
           pump(context, replica, *wal, reader, peers),
           appends(context, replica, *wal, peers, clients),
           tails(context, replica, reader, clients),
-          admin(context, replica, *wal, peers, clients, pump) {
+          changes(context, replica, peers, clients),
+          admin(context, replica, *wal, peers, clients, changes, pump) {
         clients.attach(appends, tails, admin);
         pump.attach(appends, tails);
     }
 
-    static std::map<NodeId, snapshot::GenesisMember> members_of(const snapshot::Manifest& manifest) {
-        std::map<NodeId, snapshot::GenesisMember> members;
-        for (const auto& member : manifest.members) members.emplace(member.id, member);
-        return members;
-    }
     static Context& with_time(Context& context) {
         context.now = context.started = context.world.clock.now();
         return context;
@@ -112,6 +112,7 @@ struct Node::Parts {
     void on(io::Reload&) { context.log(LogLevel::info, "reloaded"); }
     void after_trailer(NodeId from, const proto::Trailer& trailer);
     void links();
+    void follow_members();
     void tick();
     void drain_log();
     void advance_stop();
@@ -136,11 +137,13 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
                              .token_tag = static_cast<uint64_t>(TokenTag::wal)};
     TRY(found, wal::open(world, wal_options));
     TRY(configs, configs_of(dir.manifest, found));
+    std::vector<ConfigAt> core_configs;
+    for (const Configuration& config : configs) core_configs.push_back({config.index, config.membership});
     raft::Restart restart{.hard = found.hard,
                           .base = found.base.id(),
                           .runs = found.runs,
                           .last = found.last.index,
-                          .configs = configs,
+                          .configs = core_configs,
                           .health = {},
                           .boot = dir.boots.mine.number};
     raft::Core core(core_options(options.settings), dir.identity.id, restart, random.next(),
@@ -151,14 +154,18 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
         "last", raw(found.last.index))("last_lsn", raw(found.last.lsn_next) - 1)(
         "segments", found.report.segments)("torn_bytes", found.report.torn_bytes)("boot",
                                                                                   dir.boots.mine.number);
-    return std::unique_ptr<Node>(
-        new Node(std::make_unique<Parts>(world, options, std::move(dir), std::move(found), std::move(core))));
+    return std::unique_ptr<Node>(new Node(std::make_unique<Parts>(
+        world, options, std::move(dir), std::move(found), Members(std::move(configs)), std::move(core))));
 }
 
 Result<void> Node::start() {
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
-    const auto& me = context.members.at(context.dir.identity.id);
+    // A member that no configuration names yet listens where cluster.toml says.
+    MemberInfo me;
+    me.peer = parts_->options.peer, me.client = parts_->options.client;
+    if (auto known = context.members.find(context.dir.identity.id); known != context.members.end())
+        me = known->second;
     bool exposed = settings.listen_exposure == "unencrypted" || parts_->options.simulated;
     auto listen = [&](io::ConnClass kind, const std::string& address) -> Result<void> {
         if (!exposed && kind != io::ConnClass::admin && !conf::is_loopback(address))
@@ -194,8 +201,10 @@ void Node::end_turn(Instant now) {
     ++parts.context.counters.turns;
     parts.tick();
     parts.links();
+    while (auto probed = parts.peers.take_probed()) parts.changes.probed(*probed);
     parts.drain_log();
     parts.pump.turn();
+    parts.follow_members();
     parts.appends.flush(parts.pump.leader());
     parts.advance_stop();
     if (!parts.stopped) parts.context.world.clock.wake_at(parts.deadline());
@@ -273,6 +282,24 @@ void Node::Parts::on(io::Closed& closed) {
 void Node::Parts::links() {
     while (auto change = peers.take_link_change())
         replica.step(context.now, raft::ev::Link{change->peer, change->up});
+}
+
+/// The configuration in force is the newest in the log, committed or not (thesis 4.1).
+void Node::Parts::follow_members() {
+    Members& members = replica.members();
+    members.propose({});  // what wasn't appended in this turn isn't wanted any more
+    bool belonged = members.settled().infos.contains(dir.identity.id);
+    members.committed(pump.committed().index);
+    if (belonged && !members.settled().infos.contains(dir.identity.id))
+        context.log(LogLevel::warn, "removed")("index", raw(members.settled().index))(
+            "hint", "this member is no longer part of the cluster: stop it");
+    if (members.version() == members_version) return;
+    members_version = members.version();
+    const Configuration& now = members.in_force();
+    context.members = now.infos;
+    peers.follow_members();
+    context.log(LogLevel::info, "configuration")("index", raw(now.index))("joint", now.membership.joint())(
+        "members", now.infos.size());
 }
 
 void Node::Parts::tick() {

@@ -17,6 +17,7 @@ namespace raftd::daemon {
 struct NodeOptions {
     conf::NodeSettings settings;          // data_dir is the member's data directory
     std::optional<ClusterId> cluster_id;  // of cluster.toml: the directory must belong to it
+    std::string peer, client;             // this member's addresses there, until a configuration names it
     std::string version;                  // of the program, for status
     uint64_t pid = 0;
     bool simulated = false;  // small segments, no unix socket

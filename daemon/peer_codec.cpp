@@ -36,10 +36,10 @@ bool decode_append(const io::Frame& frame, PeerMessage& result) {
         term = header->term;
         const Membership* membership = nullptr;
         if (header->kind == EntryKind::membership) {
-            if (result.memberships.empty()) result.memberships.reserve(fixed.entry_count);
-            auto decoded = decode_membership(cursor.body());
-            if (!decoded || result.memberships.size() == fixed.entry_count) return false;
-            membership = &result.memberships.emplace_back(std::move(*decoded));
+            if (result.configurations.empty()) result.configurations.reserve(fixed.entry_count);
+            auto decoded = decode_configuration(Index{header->index}, cursor.body());
+            if (!decoded || result.configurations.size() == fixed.entry_count) return false;
+            membership = &result.configurations.emplace_back(std::move(*decoded)).membership;
         }
         result.entries.push_back({id_of(*header), static_cast<uint32_t>(encoded_bytes(*header)), membership});
     }
@@ -53,34 +53,6 @@ bool decode_answer(const io::Frame& frame, PeerMessage& result, Make make) {
     result.message = make(fixed);
     if constexpr (requires { fixed.trailer; }) result.trailer = fixed.trailer;
     return true;
-}
-
-void put_members(ByteWriter& writer, const std::vector<Member>& members) {
-    writer.put(static_cast<uint32_t>(members.size()));
-    for (const Member& member : members) {
-        writer.put(raw(member.id));
-        writer.put(static_cast<uint32_t>((member.learner ? 1u : 0u) | (member.promote ? 2u : 0u)));
-        writer.put(uint32_t{member.priority});
-    }
-}
-
-bool get_members(ByteReader& reader, std::vector<Member>& members) {
-    constexpr uint32_t kMembersMax = 64;
-    auto count = reader.get<uint32_t>();
-    if (!reader.ok() || count > kMembersMax) return false;
-    for (uint32_t i = 0; i < count; ++i) {
-        Member member;
-        member.id = NodeId{reader.get<uint64_t>()};
-        auto flags = reader.get<uint32_t>();
-        auto priority = reader.get<uint32_t>();
-        member.learner = (flags & 1) != 0;
-        member.promote = (flags & 2) != 0;
-        member.priority = static_cast<uint8_t>(priority);
-        if (member.id == NodeId{} || flags > 3 || priority > 255) return false;
-        if (!members.empty() && members.back().id >= member.id) return false;
-        members.push_back(member);
-    }
-    return reader.ok();
 }
 
 }  // namespace
@@ -192,26 +164,6 @@ struct Encoder {
 Slice encode_peer(const raft::msg::Any& message, uint32_t entry_count, uint64_t entry_bytes,
                   const proto::Trailer& trailer) {
     return std::visit(Encoder{entry_count, entry_bytes, trailer}, message);
-}
-
-std::vector<std::byte> encode_membership(const Membership& membership) {
-    ByteWriter writer;
-    writer.put(uint32_t{1});  // version of this layout
-    writer.put(uint32_t{membership.leave_joint ? 1u : 0u});
-    put_members(writer, membership.now);
-    put_members(writer, membership.next);
-    return writer.take();
-}
-
-std::optional<Membership> decode_membership(ByteView body) {
-    ByteReader reader(body);
-    Membership membership;
-    if (reader.get<uint32_t>() != 1) return std::nullopt;
-    membership.leave_joint = reader.get<uint32_t>() != 0;
-    if (!get_members(reader, membership.now) || !get_members(reader, membership.next) || !reader.done() ||
-        membership.now.empty())
-        return std::nullopt;
-    return membership;
 }
 
 }  // namespace raftd::daemon

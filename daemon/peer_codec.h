@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "daemon/members.h"
 #include "io/world.h"
 #include "proto/peer.h"
 #include "raft/step.h"
@@ -14,8 +15,8 @@ namespace raftd::daemon {
 struct PeerMessage {
     raft::msg::Any message;
     std::vector<raft::EntryMeta> entries;
-    std::vector<Membership> memberships;  // what the metas of configuration entries point to
-    Slice entry_bytes;                    // of an append: encoded entries end to end
+    std::vector<Configuration> configurations;  // what the metas of membership entries point to
+    Slice entry_bytes;                          // of an append: encoded entries end to end
     std::optional<proto::Trailer> trailer;
 };
 
@@ -23,9 +24,5 @@ std::optional<PeerMessage> decode_peer(const io::Frame& frame);
 /// The frame's first slice; an append's entries (entry_count of entry_bytes) follow as other slices.
 Slice encode_peer(const raft::msg::Any& message, uint32_t entry_count, uint64_t entry_bytes,
                   const proto::Trailer& trailer);
-
-/// Body of a configuration entry, and back. Fixed layout, see docs/formats.md.
-std::vector<std::byte> encode_membership(const Membership& membership);
-std::optional<Membership> decode_membership(ByteView body);
 
 }  // namespace raftd::daemon

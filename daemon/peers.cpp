@@ -9,8 +9,12 @@ namespace raftd::daemon {
 namespace {
 
 constexpr Duration kGreetWithin = seconds(5);
+constexpr Duration kProbeWithin = seconds(2);
 constexpr Duration kBackoffMin = milliseconds(50);
 constexpr Duration kBackoffMax = seconds(1);
+constexpr Duration kSecondDialer =
+    seconds(1);  // the member with the lower id dials after so long without a link
+constexpr size_t kStrangersMax = 16;
 
 struct BootsJob : io::Job {
     std::string path;
@@ -25,7 +29,35 @@ struct BootsJob : io::Job {
 
 Peers::Peers(Context& context) : context_(context), random_(context.world.seed ^ 0x7065657273) {
     for (const auto& [id, member] : context.members)
-        if (id != context.dir.identity.id) peers_.push_back({.id = id});
+        if (id != context.dir.identity.id)
+            peers_.push_back({.id = id, .name = member.name, .address = member.peer});
+}
+
+void Peers::follow_members() {
+    std::vector<io::ConnId> outdated;
+    for (Peer& peer : peers_) peer.member = false;
+    for (const auto& [id, member] : context_.members) {
+        if (id == context_.dir.identity.id) continue;
+        bool known = find(id) != nullptr;
+        Peer& peer = let_in(id);
+        // Who was let in as a stranger shakes hands again, now that its identity is known.
+        if (known && peer.name.empty() && peer.conn != io::kNoConn) outdated.push_back(peer.conn);
+        bool moved = known && !peer.address.empty() && peer.address != member.peer;
+        if (moved && !peer.linked && peer.conn != io::kNoConn) outdated.push_back(peer.conn);
+        peer.member = true;
+        peer.name = member.name;
+        peer.address = member.peer;
+        peer.backoff = {};
+        if (peer.conn == io::kNoConn) redial_later(peer);
+    }
+    for (io::ConnId conn : outdated) drop(conn);
+    std::erase_if(peers_, [](const Peer& peer) { return !peer.member && peer.conn == io::kNoConn; });
+}
+
+Peers::Peer& Peers::let_in(NodeId id) {
+    if (Peer* known = find(id)) return *known;
+    auto place = std::find_if(peers_.begin(), peers_.end(), [&](const Peer& peer) { return peer.id > id; });
+    return *peers_.insert(place, Peer{.id = id, .name = {}, .address = {}, .member = false});
 }
 
 Peers::Peer* Peers::find(NodeId id) {
@@ -37,19 +69,22 @@ const Peers::Peer* Peers::find(NodeId id) const { return const_cast<Peers*>(this
 
 void Peers::start() {
     for (Peer& peer : peers_)
-        if (peer.id < context_.dir.identity.id) dial(peer);
+        if (dials_first(peer.id))
+            dial(peer);
+        else
+            redial_later(peer);
 }
 
 void Peers::dial(Peer& peer) {
     peer.dial_at = kNever;
-    peer.conn =
-        context_.world.network.connect(io::ConnClass::peer_control, context_.members.at(peer.id).peer);
-    conns_.emplace(peer.conn, Conn{peer.conn, peer.id, false, false, context_.now + kGreetWithin, 0});
+    peer.conn = context_.world.network.connect(io::ConnClass::peer_control, peer.address);
+    conns_.emplace(peer.conn, Conn{peer.conn, peer.id, false, false, context_.now + kGreetWithin});
 }
 
 void Peers::redial_later(Peer& peer) {
-    if (peer.id > context_.dir.identity.id || context_.stopping) return;
-    peer.backoff = std::clamp(peer.backoff * 2, kBackoffMin, kBackoffMax);
+    if (!peer.member || context_.stopping) return;
+    peer.backoff =
+        dials_first(peer.id) ? std::clamp(peer.backoff * 2, kBackoffMin, kBackoffMax) : kSecondDialer;
     auto jitter = static_cast<int64_t>(random_.below(static_cast<uint64_t>(peer.backoff.ns / 2)));
     peer.dial_at = context_.now + peer.backoff + Duration{jitter};
 }
@@ -57,7 +92,7 @@ void Peers::redial_later(Peer& peer) {
 void Peers::opened(const io::Opened& opened) {
     if (opened.accepted) {
         if (context_.stopping) return context_.world.network.close(opened.conn);
-        conns_.emplace(opened.conn, Conn{opened.conn, NodeId{}, true, false, context_.now + kGreetWithin, 0});
+        conns_.emplace(opened.conn, Conn{opened.conn, NodeId{}, true, false, context_.now + kGreetWithin});
         return;
     }
     Conn& conn = conns_.at(opened.conn);
@@ -65,7 +100,12 @@ void Peers::opened(const io::Opened& opened) {
     context_.world.network.send(conn.id, {&hello, 1});
 }
 
-void Peers::closed(const io::Closed& closed) { forget(closed.conn); }
+void Peers::closed(const io::Closed& closed) {
+    auto found = conns_.find(closed.conn);
+    if (found != conns_.end() && found->second.probe)
+        return probed(found->second, std::nullopt, std::string(io::text_of(closed.why)));
+    forget(closed.conn);
+}
 
 void Peers::drop(io::ConnId conn) {
     context_.world.network.close(conn);
@@ -75,7 +115,7 @@ void Peers::drop(io::ConnId conn) {
 void Peers::forget(io::ConnId id) {
     auto found = conns_.find(id);
     if (found == conns_.end()) return;
-    NodeId peer_id = found->second.peer;
+    NodeId peer_id = found->second.probe ? NodeId{} : found->second.peer;
     conns_.erase(found);
     Peer* peer = find(peer_id);
     if (peer == nullptr || peer->conn != id) return;
@@ -83,7 +123,7 @@ void Peers::forget(io::ConnId id) {
     if (peer->linked) {
         peer->linked = false;
         changes_.push_back({peer->id, false});
-        context_.log(LogLevel::info, "peer_lost")("peer", context_.members.at(peer->id).name);
+        context_.log(LogLevel::info, "peer_lost")("peer", peer->name)("id", raw(peer->id));
     }
     redial_later(*peer);
 }
@@ -117,28 +157,42 @@ void Peers::hello(Conn& conn, const io::Frame& frame) {
     if (!conn.accepted || conn.peer != NodeId{} || !greeting || greeting->id == NodeId{})
         return drop(conn.id);
     if (auto refusal = judge(context_, *greeting)) return refuse(conn, *refusal);
-    Peer* peer = find(greeting->id);
-    if (peer == nullptr)
-        return refuse(conn, {Refusal::Code::other, "isn't a member that this one knows of", ""});
-    if (peer->conn != io::kNoConn) drop(peer->conn);  // the newer connection is the living one
+    auto is_stranger = [](const Peer& peer) { return !peer.member; };
+    auto strangers = static_cast<size_t>(std::count_if(peers_.begin(), peers_.end(), is_stranger));
+    if (find(greeting->id) == nullptr && strangers >= kStrangersMax)
+        return refuse(conn, {Refusal::Code::busy, "too many members that this one doesn't know of", ""});
+    Peer& peer = let_in(greeting->id);
+    // Both dial at the same time: the one meant to dial goes on. Else the newer connection is the living one.
+    if (peer.conn != io::kNoConn && !peer.linked && dials_first(peer.id)) return drop(conn.id);
+    if (peer.conn != io::kNoConn) {
+        io::ConnId older = std::exchange(peer.conn, io::kNoConn);
+        bool linked = std::exchange(peer.linked, false);
+        if (linked) changes_.push_back({peer.id, false});
+        drop(older);
+    }
+    peer.dial_at = kNever;
     conn.peer = greeting->id;
-    peer->conn = conn.id;
+    peer.conn = conn.id;
     greeted(conn, *greeting);
 }
 
 void Peers::hello_ok(Conn& conn, const io::Frame& frame) {
     std::optional<Greeting> greeting = decode_hello_ok(frame.bytes.view());
     if (conn.accepted || conn.ready || !greeting) return drop(conn.id);
-    if (auto refusal = judge(context_, *greeting)) return refuse(conn, *refusal);
-    if (greeting->id != conn.peer)
-        return refuse(conn, {Refusal::Code::other_node,
-                             "answers at the address of " + context_.members.at(conn.peer).name +
-                                 " as member " + std::to_string(raw(greeting->id)),
-                             "check the addresses in cluster.toml"});
+    auto refusal = judge(context_, *greeting);
+    if (!refusal && greeting->id != conn.peer)
+        refusal = Refusal{Refusal::Code::other_node,
+                          "answers at the address of member " + std::to_string(raw(conn.peer)) +
+                              " as member " + std::to_string(raw(greeting->id)),
+                          "check the addresses in cluster.toml"};
+    if (conn.probe && refusal) return probed(conn, std::nullopt, refusal->what);
+    if (conn.probe) return probed(conn, greeting->incarnation, {});
+    if (refusal) return refuse(conn, *refusal);
     greeted(conn, *greeting);
 }
 
 void Peers::greeted(Conn& conn, const Greeting& greeting) {
+    if (!find(greeting.id)->member) return finish(conn);  // its starts are noted once it belongs
     if (!is_new_boot(context_, greeting)) {
         conn.boots_needed = boots_version_;  // the same start may still be on its way to disk
         if (boots_on_disk_ >= conn.boots_needed) finish(conn);
@@ -185,7 +239,7 @@ void Peers::finish(Conn& conn) {
     peer.backoff = {};
     peer.last_refusal.clear();
     changes_.push_back({peer.id, true});
-    context_.log(LogLevel::info, "peer_linked")("peer", context_.members.at(peer.id).name);
+    context_.log(LogLevel::info, "peer_linked")("peer", peer.name)("id", raw(peer.id));
 }
 
 void Peers::refuse(Conn& conn, const Refusal& refusal) {
@@ -198,6 +252,7 @@ void Peers::refuse(Conn& conn, const Refusal& refusal) {
 
 void Peers::hello_no(Conn& conn, const io::Frame& frame) {
     std::optional<Refusal> refusal = decode_hello_no(frame.bytes.view());
+    if (conn.probe) return probed(conn, std::nullopt, refusal ? refusal->what : "speaks no sense");
     if (!refusal) return drop(conn.id);
     using Code = Refusal::Code;
     // These three say that *this* directory must not run: another start of it was seen, or it isn't the
@@ -240,6 +295,23 @@ const std::optional<proto::Trailer>& Peers::trailer(NodeId id) const {
     return peer != nullptr ? peer->trailer : kNone;
 }
 
+void Peers::probe(NodeId id, const std::string& address) {
+    io::ConnId conn = context_.world.network.connect(io::ConnClass::peer_control, address);
+    conns_.emplace(conn, Conn{conn, id, false, false, context_.now + kProbeWithin, 0, true});
+}
+
+void Peers::probed(Conn& conn, std::optional<Incarnation> incarnation, std::string failure) {
+    probed_.push_back({conn.peer, incarnation, std::move(failure)});
+    drop(conn.id);
+}
+
+std::optional<Peers::Probed> Peers::take_probed() {
+    if (probed_.empty()) return std::nullopt;
+    Probed first = std::move(probed_.front());
+    probed_.erase(probed_.begin());
+    return first;
+}
+
 std::optional<LinkChange> Peers::take_link_change() {
     if (changes_.empty()) return std::nullopt;
     LinkChange change = changes_.front();
@@ -259,9 +331,16 @@ void Peers::tick(Instant now) {
     std::vector<io::ConnId> late;
     for (const auto& [id, conn] : conns_)
         if (!conn.ready && conn.greet_by <= now) late.push_back(id);
-    for (io::ConnId id : late) drop(id);
+    for (io::ConnId id : late) {
+        Conn& conn = conns_.at(id);
+        if (conn.probe)
+            probed(conn, std::nullopt, "no answer");
+        else
+            drop(id);
+    }
     for (Peer& peer : peers_)
         if (peer.dial_at <= now && peer.conn == io::kNoConn) dial(peer);
+    std::erase_if(peers_, [](const Peer& peer) { return !peer.member && peer.conn == io::kNoConn; });
 }
 
 void Peers::close_all() {

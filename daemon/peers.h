@@ -1,6 +1,7 @@
-// Connections between members: one a pair, dialed by the member with the higher id. Knows the handshake, the
-// newest start seen of each peer (on disk before it is answered: H6), redialing, and the answers' trailers.
-// Loop thread only.
+// Connections between members: one a pair, dialed by the member with the higher id, and by the other one too
+// when that doesn't come about (its configuration may be too old to know where I am). A member I don't know
+// of is let in: it may be my configuration that is old (H7). Knows the handshake, the newest start seen of
+// each peer (on disk before it is answered: H6), redialing, and the answers' trailers. Loop thread only.
 #pragma once
 
 #include <map>
@@ -36,6 +37,17 @@ public:
     std::optional<Incoming> frame(const io::Frame& frame);
     void boots_written(uint64_t version, int error);
 
+    /// Another configuration is in force: dials who is new, and lets go who is gone once it leaves.
+    void follow_members();
+    /// Shakes hands with whoever answers at `address`, to learn whether it is member `id`, and hangs up.
+    void probe(NodeId id, const std::string& address);
+    struct Probed {
+        NodeId id;
+        std::optional<Incarnation> incarnation;  // nothing: `failure` says why
+        std::string failure;
+    };
+    std::optional<Probed> take_probed();
+
     /// Sends to a peer; dropped when there is no link (Raft sends again).
     void send(NodeId to, const Slice& head, std::span<const Slice> entries = {});
     bool linked(NodeId peer) const;
@@ -54,9 +66,12 @@ private:
         bool accepted, ready = false;
         Instant greet_by;
         uint64_t boots_needed = 0;  // version of the boots file that must be on disk first
+        bool probe = false;
     };
     struct Peer {
         NodeId id;
+        std::string name, address;
+        bool member = true;             // of the configuration in force; else only let in
         io::ConnId conn = io::kNoConn;  // being dialed, shaking hands, or linked
         bool linked = false;
         Instant dial_at = kNever;
@@ -67,11 +82,14 @@ private:
 
     Peer* find(NodeId id);
     const Peer* find(NodeId id) const;
+    Peer& let_in(NodeId id);
+    bool dials_first(NodeId id) const { return id < context_.dir.identity.id; }
     void dial(Peer& peer);
     void redial_later(Peer& peer);
     void hello(Conn& conn, const io::Frame& frame);
     void hello_ok(Conn& conn, const io::Frame& frame);
     void hello_no(Conn& conn, const io::Frame& frame);
+    void probed(Conn& conn, std::optional<Incarnation> incarnation, std::string failure);
     void greeted(Conn& conn, const Greeting& greeting);
     void finish(Conn& conn);
     void refuse(Conn& conn, const Refusal& refusal);
@@ -84,6 +102,7 @@ private:
     std::vector<Peer> peers_;           // by id
     std::map<io::ConnId, Conn> conns_;  // ordered: it is walked
     std::vector<LinkChange> changes_;
+    std::vector<Probed> probed_;
     uint64_t boots_version_ = 0, boots_on_disk_ = 0;
     bool boots_in_flight_ = false;
 };

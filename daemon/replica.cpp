@@ -4,8 +4,12 @@
 
 namespace raftd::daemon {
 
-Replica::Replica(raft::Core core, const LogPoint& log_end, uint32_t chunk_bytes, bool black_box)
-    : core_(std::move(core)), black_box_(black_box), buffer_(log_end, chunk_bytes) {}
+Replica::Replica(raft::Core core, const LogPoint& log_end, Members members, uint32_t chunk_bytes,
+                 bool black_box)
+    : core_(std::move(core)),
+      black_box_(black_box),
+      buffer_(log_end, chunk_bytes),
+      members_(std::move(members)) {}
 
 raft::Core::Taken Replica::step_core(const raft::Event& event) {
     black_box_.stepping(core_, event);
@@ -39,12 +43,14 @@ EntryHeader Replica::propose_in_place(Instant now, const Slice& header_and_body,
 
 EntryHeader Replica::propose_membership(Instant now, const Membership& membership, uint64_t wall_ms) {
     flush_proposals();  // the meta points to `membership`, so it can't wait
-    std::vector<std::byte> body = encode_membership(membership);
+    MemberInfos infos = members_.infos_for(membership);
+    std::vector<std::byte> body = encode_configuration(membership, infos);
     EntryHeader draft = draft_batch(0, body);
     draft.kind = EntryKind::membership;
     EntryHeader placed = propose(now, draft, body, wall_ms);
     proposals_.back().membership = &membership;
     flush_proposals();
+    members_.push({Index{placed.index}, membership, std::move(infos)});
     return placed;
 }
 
@@ -104,6 +110,9 @@ void Replica::take_in(const raft::Core::Taken& taken, const PeerMessage& message
         buffer_.cut_after(taken.keep_upto);
     known_point_.reset();
     buffer_.adopt(message.entry_bytes.from(static_cast<uint32_t>(offset)));
+    members_.cut_after(taken.keep_upto);
+    for (const Configuration& config : message.configurations)
+        if (config.index > taken.keep_upto) members_.push(config);
     CHECK_EQ(buffer_.last(), taken.last);
 }
 

@@ -16,10 +16,12 @@ namespace raftd::daemon {
 
 class Replica {
 public:
-    Replica(raft::Core core, const LogPoint& log_end, uint32_t chunk_bytes, bool black_box);
+    Replica(raft::Core core, const LogPoint& log_end, Members members, uint32_t chunk_bytes, bool black_box);
 
     const raft::Core& core() const { return core_; }
     const LogBuffer& buffer() const { return buffer_; }
+    const Members& members() const { return members_; }
+    Members& members() { return members_; }
 
     /// Proposals placed so far go to the core first, then `what`.
     raft::Core::Taken step(Instant now, decltype(raft::Event::what) what);
@@ -59,6 +61,7 @@ private:
     raft::Core core_;
     BlackBox black_box_;
     LogBuffer buffer_;
+    Members members_;
     std::vector<raft::EntryMeta> proposals_;  // placed in the buffer, not yet given to the core
     Instant proposed_at_{};
     Index wanted_point_{};

@@ -15,6 +15,19 @@ inline constexpr ConnId kNoConn{0};
 enum class ConnClass : uint8_t { peer_control, peer_bulk, client, admin };
 enum class CloseReason : uint8_t { local, remote, reset, refused, unreachable, timed_out, protocol };
 
+constexpr std::string_view text_of(CloseReason why) {
+    switch (why) {
+        case CloseReason::local: return "closed";
+        case CloseReason::remote: return "the other end closed the connection";
+        case CloseReason::reset: return "connection reset";
+        case CloseReason::refused: return "connection refused";
+        case CloseReason::unreachable: return "no route";
+        case CloseReason::timed_out: return "timed out";
+        case CloseReason::protocol: return "doesn't speak this protocol";
+    }
+    return "closed";
+}
+
 class Network {
 public:
     virtual ~Network() = default;

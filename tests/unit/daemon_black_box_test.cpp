@@ -12,7 +12,7 @@ namespace {
 // A member that is alone: it elects itself, and every write is durable at once.
 class Alone {
 public:
-    Alone() : replica_(core(), LogPoint{}, 4096, true) {}
+    Alone() : replica_(core(), LogPoint{}, Members({Configuration{}}), 4096, true) {}
 
     void run(int steps) {
         raft::Output output;

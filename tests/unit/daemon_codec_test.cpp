@@ -96,16 +96,5 @@ TEST(PeerCodec, HostileBytesNeverPass) {
     }
 }
 
-TEST(PeerCodec, MembershipComesBackAndLiesAreRefused) {
-    Membership membership{{{NodeId{1}, false, false, 3}, {NodeId{2}, true, true, 0}}, {{NodeId{5}}}, true};
-    auto body = encode_membership(membership);
-    EXPECT_EQ(decode_membership(body), membership);
-    for (size_t length = 0; length < body.size(); ++length)
-        EXPECT_FALSE(decode_membership(ByteView(body).first(length))) << length;
-    uint32_t many = 1'000'000;
-    std::memcpy(body.data() + 8, &many, 4);
-    EXPECT_FALSE(decode_membership(body));
-}
-
 }  // namespace
 }  // namespace raftd::daemon

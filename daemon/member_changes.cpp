@@ -1,0 +1,244 @@
+#include "daemon/member_changes.h"
+
+#include <algorithm>
+#include <set>
+
+#include "conf/units.h"
+#include "proto/control.pb.h"
+#include "proto/frame.h"
+
+namespace raftd::daemon {
+namespace {
+
+const char* const kRetryHint = "raftctl member list shows the members as they are; try again";
+
+std::string text_of(NodeId id) { return std::to_string(raw(id)); }
+
+Error error_of(raft::Refusal refusal) {
+    using raft::Refusal;
+    switch (refusal) {
+        case Refusal::not_leading: return error(Errc::unavailable, "this member doesn't lead", kRetryHint);
+        case Refusal::no_own_commit:
+            return error(Errc::unavailable, "the leader is new and has nothing committed yet", kRetryHint);
+        case Refusal::in_progress:
+            return error(Errc::conflict, "another change of the members is under way",
+                         "raftctl wait members-stable, then try again");
+        case Refusal::would_lose_quorum:
+            return error(Errc::conflict,
+                         "fewer than a majority of the wanted voters can be reached: the cluster would stop",
+                         "raftctl status shows who is missing; start it, or remove it instead");
+        case Refusal::not_caught_up:
+            return error(Errc::conflict, "a member that is to vote isn't caught up yet",
+                         "add it as a learner first; it becomes a voter by itself once it has caught up");
+        case Refusal::id_used:
+            return error(Errc::conflict, "an id that a former member had can't be given again",
+                         "raftctl member add takes the next free id by itself");
+        case Refusal::too_many:
+            return error(Errc::bad_input, "more members than a cluster may have (9 voters, 16 in all)");
+    }
+    return error(Errc::failed, "refused");
+}
+
+void put_info(const MemberInfo& info, const Member& member, pb::MemberInfo& to) {
+    to.set_id(raw(info.id));
+    to.set_name(info.name);
+    to.set_peer(info.peer);
+    to.set_client(info.client);
+    to.set_voter(!member.learner);
+    to.set_promote(member.promote);
+    to.set_priority(member.priority);
+    to.mutable_incarnation()->set_high(info.incarnation.high);
+    to.mutable_incarnation()->set_low(info.incarnation.low);
+}
+
+/// What is wrong with one member of a target, whatever the others are.
+std::optional<Error> check_one(const MemberInfo& info) {
+    std::string who = info.name.empty() ? "member " + text_of(info.id) : info.name;
+    if (info.id == NodeId{}) return error(Errc::bad_input, who + ": an id is missing");
+    if (!conf::valid_name(info.name))
+        return error(Errc::bad_input, "`" + info.name + "` can't be a member's name",
+                     "letters, digits, - and _, at most 63, beginning with a letter");
+    for (const std::string* address : {&info.peer, &info.client})
+        if (!conf::parse_host_port(*address))
+            return error(Errc::bad_input, who + ": `" + *address + "` is not HOST:PORT");
+    return std::nullopt;
+}
+
+}  // namespace
+
+MemberChanges::MemberChanges(Context& context, Replica& replica, Peers& peers, Clients& clients)
+    : context_(context), replica_(replica), peers_(peers), clients_(clients) {}
+
+bool MemberChanges::request(const ClientConn& conn, uint32_t stream, const pb::Request& request) {
+    pb::Answer answer_to;
+    if (request.has_list_members()) {
+        fill(*answer_to.mutable_member_list());
+    } else if (request.has_genesis()) {
+        answer_to.mutable_genesis()->set_manifest(snapshot::encode_manifest(context_.dir.manifest));
+    } else if (request.has_change_members()) {
+        change(conn, stream, request.change_members());
+        return true;
+    } else if (request.has_transfer_leader()) {
+        transfer(conn, stream, NodeId{request.transfer_leader().to()});
+        return true;
+    } else {
+        return false;
+    }
+    answer(conn.id, stream, answer_to);
+    return true;
+}
+
+NodeId MemberChanges::next_id() const {
+    NodeId highest{};
+    for (const auto* config : {&replica_.members().settled(), &replica_.members().in_force()})
+        if (!config->infos.empty()) highest = std::max(highest, config->infos.rbegin()->first);
+    return highest + 1;
+}
+
+void MemberChanges::fill(pb::MemberList& list) const {
+    const Configuration& now = replica_.members().in_force();
+    bool joint = now.membership.joint();
+    const auto& wanted = joint ? now.membership.next : now.membership.now;
+    list.set_config_index(raw(now.index));
+    list.set_joint(joint);
+    list.set_settled(!joint && replica_.members().settled().index == now.index);
+    for (const Member& member : wanted) put_info(now.infos.at(member.id), member, *list.add_members());
+    for (const Member& member : now.membership.now) {
+        auto stays = [&](const Member& other) { return other.id == member.id; };
+        if (joint && std::none_of(wanted.begin(), wanted.end(), stays)) list.add_leaving(raw(member.id));
+    }
+    list.set_next_id(raw(next_id()));
+    list.set_leader(raw(replica_.core().leader()));
+}
+
+void MemberChanges::change(const ClientConn& conn, uint32_t stream, const pb::ChangeMembers& wanted) {
+    Pending pending{conn.id, stream, Index{wanted.expected_config_index()}, {}, {}};
+    if (replica_.core().role() != raft::Role::leader)
+        return refuse(conn.id, stream, error_of(raft::Refusal::not_leading));
+    if (pending_) return refuse(conn.id, stream, error_of(raft::Refusal::in_progress));
+    if (auto wrong = take_target(wanted, pending)) return refuse(conn.id, stream, *wrong);
+    if (auto why = why_not(pending)) return refuse(conn.id, stream, *why);
+    std::vector<std::pair<NodeId, std::string>> unknown;
+    for (const auto& [id, info] : pending.infos)
+        if (info.incarnation == Incarnation{}) unknown.emplace_back(id, info.peer);
+    if (wanted.dry_run()) {
+        pb::Answer answer_to;
+        fill(*answer_to.mutable_member_list());
+        return answer(conn.id, stream, answer_to);
+    }
+    if (unknown.empty()) return begin(pending);
+    pending.probes = unknown.size();
+    pending_ = std::move(pending);
+    for (const auto& [id, address] : unknown) peers_.probe(id, address);
+}
+
+/// Reads the wanted members. Who is a member already keeps its incarnation; names and addresses are unique.
+std::optional<Error> MemberChanges::take_target(const pb::ChangeMembers& wanted, Pending& into) const {
+    const MemberInfos& known = replica_.members().in_force().infos;
+    std::set<std::string> taken;
+    for (const pb::MemberInfo& from : wanted.target()) {
+        MemberInfo info{.id = NodeId{from.id()},
+                        .name = from.name(),
+                        .peer = from.peer(),
+                        .client = from.client(),
+                        .incarnation = {from.incarnation().high(), from.incarnation().low()},
+                        .learner = !from.voter(),
+                        .priority = static_cast<uint8_t>(from.priority())};
+        if (auto wrong = check_one(info)) return wrong;
+        if (from.priority() > 255) return error(Errc::bad_input, info.name + ": a priority is 0 to 255");
+        for (const std::string& text : {info.name, info.peer, info.client})
+            if (!taken.insert(text).second)
+                return error(Errc::bad_input, "`" + text + "` is given twice among the wanted members");
+        auto before = known.find(info.id);
+        if (before != known.end()) {
+            bool other = info.incarnation != Incarnation{} && info.incarnation != before->second.incarnation;
+            if (other)
+                return error(Errc::conflict,
+                             info.name + " is another data directory than the member of that id",
+                             "a lost disk is replaced by a new member: raftctl member replace " + info.name);
+            info.incarnation = before->second.incarnation;
+        } else if (info.id < next_id()) {
+            return error_of(raft::Refusal::id_used);
+        }
+        into.target.now.push_back({info.id, info.learner, from.promote() && info.learner, info.priority});
+        into.infos.emplace(info.id, std::move(info));
+    }
+    std::sort(into.target.now.begin(), into.target.now.end(),
+              [](const Member& a, const Member& b) { return a.id < b.id; });
+    if (into.infos.size() != into.target.now.size())
+        return error(Errc::bad_input, "an id is given twice among the wanted members");
+    return std::nullopt;
+}
+
+std::optional<Error> MemberChanges::why_not(const Pending& pending) const {
+    if (auto refusal = replica_.core().may_change(pending.target)) return error_of(*refusal);
+    if (pending.expected != replica_.members().in_force().index)
+        return error(Errc::conflict,
+                     "the members changed meanwhile: configuration " + std::to_string(raw(pending.expected)) +
+                         " was expected, " + std::to_string(raw(replica_.members().in_force().index)) +
+                         " is in force",
+                     kRetryHint);
+    return std::nullopt;
+}
+
+void MemberChanges::probed(const Peers::Probed& probed) {
+    if (!pending_) return;
+    auto found = pending_->infos.find(probed.id);
+    if (found == pending_->infos.end()) return;
+    if (!probed.incarnation) {
+        Pending failed = std::move(*pending_);
+        pending_.reset();
+        return refuse(failed.conn, failed.stream,
+                      error(Errc::unreachable,
+                            found->second.name + " at " + found->second.peer + ": " + probed.failure +
+                                "; the members were not changed",
+                            "start the new member there first, and check the address"));
+    }
+    found->second.incarnation = *probed.incarnation;
+    if (--pending_->probes > 0) return;
+    Pending whole = std::move(*pending_);
+    pending_.reset();
+    if (auto why = why_not(whole)) return refuse(whole.conn, whole.stream, *why);
+    begin(whole);
+}
+
+/// The core wants the entry in this very turn; the answer says that the change goes on from here.
+void MemberChanges::begin(const Pending& pending) {
+    context_.log(LogLevel::info, "members_change")("expected", raw(pending.expected))("wanted",
+                                                                                      pending.infos.size());
+    replica_.members().propose(pending.infos);
+    replica_.step(context_.now, raft::ev::ProposeMembership{pending.target});
+    pb::Answer answer_to;
+    fill(*answer_to.mutable_member_list());
+    answer(pending.conn, pending.stream, answer_to);
+}
+
+void MemberChanges::transfer(const ClientConn& conn, uint32_t stream, NodeId to) {
+    if (replica_.core().role() != raft::Role::leader)
+        return refuse(conn.id, stream, error_of(raft::Refusal::not_leading));
+    if (!context_.members.contains(to) || context_.members.at(to).learner)
+        return refuse(conn.id, stream,
+                      error(Errc::bad_input, "member " + text_of(to) + " is no voter of this cluster"));
+    if (to != context_.dir.identity.id) replica_.step(context_.now, raft::ev::Transfer{to});
+    pb::Answer answer_to;
+    answer_to.mutable_transfer_begun();
+    answer(conn.id, stream, answer_to);
+}
+
+void MemberChanges::refuse(io::ConnId conn, uint32_t stream, const Error& why) {
+    pb::Answer answer_to;
+    pb::Error& refusal = *answer_to.mutable_error();
+    refusal.set_code(static_cast<uint32_t>(why.code));
+    refusal.set_what(why.what);
+    refusal.set_hint(why.hint);
+    refusal.set_leader(raw(replica_.core().leader()));
+    answer(conn, stream, answer_to);
+}
+
+void MemberChanges::answer(io::ConnId conn, uint32_t stream, const pb::Answer& answer) {
+    if (!clients_.owns(conn)) return;
+    std::string text = answer.SerializeAsString();
+    clients_.send(conn, proto::make_message_frame(proto::FrameType::answer, stream, as_bytes(text)));
+}
+
+}  // namespace raftd::daemon

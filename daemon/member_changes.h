@@ -1,0 +1,58 @@
+// Requests about who belongs: list, change, hand leadership over. A change names the members wanted; who is
+// new is asked for its identity at its address first, so that a dead or wrong one costs nothing. Loop thread
+// only.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "daemon/clients.h"
+#include "daemon/peers.h"
+#include "daemon/replica.h"
+
+namespace raftd::pb {
+class Answer;
+class ChangeMembers;
+class MemberList;
+class Request;
+}  // namespace raftd::pb
+
+namespace raftd::daemon {
+
+class MemberChanges {
+public:
+    MemberChanges(Context& context, Replica& replica, Peers& peers, Clients& clients);
+
+    /// True when `request` was one of these; it is answered now or later.
+    bool request(const ClientConn& conn, uint32_t stream, const pb::Request& request);
+    /// A probe has ended.
+    void probed(const Peers::Probed& probed);
+
+private:
+    struct Pending {
+        io::ConnId conn;
+        uint32_t stream;
+        Index expected;
+        Membership target;
+        MemberInfos infos;
+        size_t probes = 0;  // under way
+    };
+
+    void change(const ClientConn& conn, uint32_t stream, const pb::ChangeMembers& wanted);
+    std::optional<Error> take_target(const pb::ChangeMembers& wanted, Pending& into) const;
+    std::optional<Error> why_not(const Pending& pending) const;
+    void begin(const Pending& pending);
+    void transfer(const ClientConn& conn, uint32_t stream, NodeId to);
+    NodeId next_id() const;
+    void fill(pb::MemberList& list) const;
+    void answer(io::ConnId conn, uint32_t stream, const pb::Answer& answer);
+    void refuse(io::ConnId conn, uint32_t stream, const Error& why);
+
+    Context& context_;
+    Replica& replica_;
+    Peers& peers_;
+    Clients& clients_;
+    std::optional<Pending> pending_;  // waits for probes; one at a time
+};
+
+}  // namespace raftd::daemon
