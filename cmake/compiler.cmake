@@ -3,6 +3,8 @@ option(RAFTD_WERROR "Warnings are errors" OFF)
 option(RAFTD_DCHECK "Checks that cost linear time" OFF)
 option(RAFTD_HARDEN "Hardening that costs a few percent (releases)" OFF)
 option(RAFTD_COVERAGE "Count executed lines (gcov)" OFF)
+# Variables double the time that a build takes.
+set(RAFTD_DEBUG_INFO 1 CACHE STRING "Debug information, as in -gN: 1 has lines and calls, 2 has variables too")
 set(RAFTD_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=: address,undefined or thread")
 
 if(NOT CMAKE_BUILD_TYPE)
@@ -35,7 +37,8 @@ target_include_directories(raftd_flags INTERFACE
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}> $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>
     $<INSTALL_INTERFACE:include/raftd>)
 raftd_compile(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast -Wnon-virtual-dtor
-              -fno-omit-frame-pointer -fstack-protector-strong -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+              -g${RAFTD_DEBUG_INFO} -fno-omit-frame-pointer -fstack-protector-strong
+              -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 raftd_define(_GLIBCXX_ASSERTIONS)
 
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
@@ -68,8 +71,5 @@ if(RAFTD_SANITIZE)
     endif()
     # Instrumenting the large headers of Asio and CLI11 with optimization takes half a minute a file.
     file(GLOB heavy CONFIGURE_DEPENDS cli/*.cpp io/asio/*.cpp client/asio_runner.cpp)
-    set_source_files_properties(${heavy} PROPERTIES COMPILE_OPTIONS -O0)
-else()
-    # The option parser is dear to optimize and runs once.
-    set_source_files_properties(cli/main.cpp PROPERTIES COMPILE_OPTIONS -O1)
+    set_source_files_properties(${heavy} PROPERTIES COMPILE_OPTIONS -O0 SKIP_PRECOMPILE_HEADERS ON)
 endif()

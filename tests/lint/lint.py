@@ -281,6 +281,21 @@ def scripts(tree):
             yield path, 1, "no --help"
 
 
+@rule("planted", "the build compiles exactly the files that plant bugs a second time, and a header can't be among them",
+      {"wal/a.cpp": "// A.\nbool f() { return planted(PlantedBug::b); }\n", "cmake/layers.cmake": "# None.\n"})
+def planted_files(tree):
+    listed = re.search(r"add_library\(raftd_planted OBJECT([^)]*)\)", tree.text.get("cmake/layers.cmake", ""))
+    listed = set(listed.group(1).split()) if listed else set()
+    for path, lines in tree.code(outside=["tests/*", "base/planted.h", "sim/*"]):
+        asks = [n for n, line in enumerate(lines, 1) if re.search(r"\bplanted\(", line)]
+        if asks and path.endswith(".h"):
+            yield path, asks[0], "planted() in a header: move it to a .cpp"
+        elif asks and path not in listed:
+            yield path, asks[0], "add the file to raftd_planted in cmake/layers.cmake"
+        elif path in listed and not asks:
+            yield path, 1, "plants nothing: take it out of raftd_planted in cmake/layers.cmake"
+
+
 @rule("docs", "a document that names what is gone misleads",
       {"docs/tour.md": "`wal/gone.cpp` calls `vanish()`, see [more](gone.md)\n", "wal/a.cpp": "// A.\n"})
 def docs(tree):
