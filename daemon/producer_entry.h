@@ -25,6 +25,7 @@ struct ProducerEntry {
     std::vector<uint64_t> expire;  // forgotten before anything else; unknown ids are passed over
 };
 
+/// Requires: name and expire within their bounds; open: no epoch; close: an id and an epoch, no name.
 std::vector<std::byte> encode_producer(const ProducerEntry& entry);
 /// Nothing when it isn't whole, or breaks a bound: such an entry changes nothing when applied.
 std::optional<ProducerEntry> decode_producer(ByteView body);

@@ -4,7 +4,8 @@
 // snapshot/store.h. Loop thread only. Read next: daemon/applier.h, daemon/producer_table.h.
 #pragma once
 
-#include <deque>
+#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,8 +14,11 @@
 #include <vector>
 
 #include "base/entry.h"
-#include "base/membership.h"
 #include "base/result.h"
+#include "daemon/answers.h"
+#include "daemon/members.h"
+#include "daemon/producer_entry.h"
+#include "snapshot/state_format.h"
 #include "snapshot/store.h"
 
 namespace raftd::daemon {
@@ -24,16 +28,10 @@ namespace raftd::daemon {
 struct StateLimits {
     uint64_t producers_max = 10'000;
     uint64_t answers_each_max = 1024;       // the last ones of each producer
-    uint64_t answers_all_max = 512u << 10;  // the last ones of all together: 32 MiB with their places
+    uint64_t answers_all_max = 512u << 10;  // the last ones of all together: 32 MiB
     uint64_t producer_idle_ms = 3'600'000;  // of log time, before it may be forgotten for another
+    bool operator==(const StateLimits&) const = default;
 };
-
-/// What became of one batch of a producer; kept so that a retry gets the first answer.
-struct Answer {
-    uint64_t index, lsn_first, term, timestamp_ms, body_checksum;
-    uint32_t record_count, reserved;
-};
-static_assert(sizeof(Answer) == 48);
 
 struct Producer {
     uint64_t id = 0;            // index of the entry that registered it; never given again
@@ -43,13 +41,21 @@ struct Producer {
     uint64_t opened_index = 0;  // entry that gave it its present epoch
     uint64_t used_ms = 0;       // log time of its newest entry
     std::string name;
-    std::deque<Answer> answers;  // of sequences (last - size, last], oldest first
-    /// The answer of a sequence, or nothing when it is forgotten or not there yet.
-    const Answer* answer(uint64_t sequence) const;
+    /// The answer of a sequence, or nothing when it is forgotten or not there yet. Good until the state
+    /// applies the next entry.
+    const Answer* answer(uint64_t sequence) const { return answers->find(newest, last, sequence); }
+
+    // Of the state alone:
+    const Answers* answers = nullptr;
+    Answers::Ordinal newest = 0;  // of its newest answer
+    bool dirty = false;           // changed since the last flush
+    bool stored = false;          // the store has its key
 };
 
 /// What an entry did, for whoever waits for it and for events.
 struct Effects {
+    // unknown: no such producer, or not that epoch or sequence; the entry changed nothing of it. A leader
+    // never makes such a batch.
     enum class Producer : uint8_t { none, opened, closed, full, unknown };
     Producer producer = Producer::none;
     uint64_t producer_id = 0;
@@ -59,9 +65,13 @@ struct Effects {
 
 class State {
 public:
-    /// As of the genesis at `base`.
-    State(const StateLimits& limits, const LogPoint& base, uint32_t feature_level);
-    /// From a store's content. Errors: damaged (a value that can't be; nothing of it is kept).
+    /// As of the genesis at `base`, which names these members.
+    State(const StateLimits& limits, const LogPoint& base, uint32_t feature_level,
+          const Configuration& genesis = {});
+    State(State&&) = default;
+    State& operator=(State&&) = default;
+    /// From a store's content. Errors: damaged (a value that can't be, or of other limits; nothing of it is
+    /// kept), not_found (the store is empty), io.
     static Result<State> load(const StateLimits& limits, const snapshot::Store& store);
 
     /// Requires: header.index == applied + 1 and the header follows point(); the body was checked. The body
@@ -76,26 +86,62 @@ public:
     const Producer* find(uint64_t id) const;
     const Producer* find(std::string_view name) const;
     size_t producers() const { return producers_.size(); }
-    size_t answers() const;
+    size_t answers() const;  // remembered by all together; takes time with their number
+    /// All of them, in order of id.
+    const std::map<uint64_t, Producer>& all_producers() const { return producers_; }
     /// Up to `count` producers that may be forgotten at log time `now_ms`, longest idle first, unnamed ones
     /// before named ones.
     std::vector<uint64_t> idle(uint64_t now_ms, size_t count) const;
     const std::set<NodeId>& used_ids() const { return used_ids_; }
-    /// Bytes of memory it takes, reckoned; never above what the limits allow.
+    /// The newest configurations, oldest first: body of the entry by its index. At most kConfigsKept.
+    const std::map<Index, std::string>& configs() const { return configs_; }
+    static constexpr size_t kConfigsKept = 8;
+    /// Bytes of memory it takes, reckoned; never above bytes_max, used ids beside.
     uint64_t bytes() const;
+    static uint64_t bytes_max(const StateLimits& limits);
 
-    /// Keys changed since the last call, with the applied point: one batch for the store.
+    /// Keys changed since the last call, with the applied point: one batch for the store. Whose state it is,
+    /// the caller adds to the mark.
     void take_dirty(snapshot::StoreBatch& into);
+    /// Makes take_dirty say everything again: for a store that is begun anew.
+    void all_dirty();
     uint64_t dirty_bytes() const;  // reckoned size of that batch
     /// One number for all of it: XXH3-64 over keys and values in key order.
     uint64_t digest() const;
 
 private:
+    class Loader;
+    void apply_batch(const EntryHeader& header, Effects& effects);
+    void apply_producer(const EntryHeader& header, ByteView body, Effects& effects);
+    void open(const EntryHeader& header, const ProducerEntry& entry, Effects& effects);
+    void close(const ProducerEntry& entry, Effects& effects);
+    void apply_membership(const EntryHeader& header, ByteView body);
+    void apply_feature(ByteView body, Effects& effects);
+    Producer* lookup(uint64_t id);
+    void add(Producer&& producer);
+    bool remove(uint64_t id);
+    void touch(Producer& producer);
+    void take_answers(snapshot::StoreBatch& into) const;
+    snapshot::StateHeader header() const;
+
     LogPoint point_;
     StateLimits limits_;
     uint32_t feature_level_;
-    std::unordered_map<uint64_t, Producer> producers_;
+    std::unique_ptr<Answers> answers_;
+    std::map<uint64_t, Producer> producers_;
+    std::unordered_map<uint64_t, Producer*> by_id_;
+    std::map<std::string_view, Producer*> by_name_;
+    Producer* recent_ = nullptr;  // the last one looked up: most entries are of the same as the one before
     std::set<NodeId> used_ids_;
+    std::map<Index, std::string> configs_;
+
+    // Since the last flush:
+    std::vector<uint64_t> touched_;  // producers
+    std::vector<uint64_t> removed_;  // producers that the store has
+    uint64_t touched_bytes_ = 0;
+    Answers::Ordinal flushed_ = 0;  // answers up to here are in the store
+    std::set<NodeId> ids_added_;
+    std::set<Index> configs_changed_;
 };
 
 }  // namespace raftd::daemon

@@ -16,6 +16,46 @@ def entry(kind, body, records, index):
     return head + bytes(24) + body
 
 
+def numbered(entry_bytes, producer, epoch, sequence):
+    """The same with the fields of a producer."""
+    head = bytearray(entry_bytes)
+    struct.pack_into("<I", head, 12, epoch)
+    struct.pack_into("<QQ", head, 48, producer, sequence)
+    return bytes(head)
+
+
+def producer_body(op, id, epoch, name, expire=()):
+    head = struct.pack("<BBHIQII", op, 0, len(name), epoch, id, len(expire), 0)
+    return head + b"".join(struct.pack("<Q", x) for x in expire) + name
+
+
+def configuration():
+    """A membership entry's body: one voter."""
+    info = struct.pack("<QQQ", 1, 2, 3) + b"".join(struct.pack("<I", len(t)) + t for t in (b"n1", b"h:1", b"h:2"))
+    return struct.pack("<IIIQIIII", 2, 0, 1, 1, 0, 0, 0, 1) + info
+
+
+def state_key(kind, number):
+    return kind + b"/" + struct.pack(">Q", number)
+
+
+def store(applied, keys):
+    """A store's content as tests/fuzz/state_fuzz.cpp reads it."""
+    pairs = b"".join(struct.pack("<B", len(k)) + k + struct.pack("<H", len(v)) + v for k, v in keys)
+    return struct.pack("<BI", 0, applied) + pairs
+
+
+def state_store():
+    answers = b"".join(struct.pack("<QQQQQIIQII", 3 + n, 1 + n, 1, 1000, 77, 1, 0, 2, 1 + n, 0) for n in range(3))
+    return store(9, [
+        (b"f", struct.pack("<IIQQQQQ", 1, 2, 3, 4, 8, 70, 10)),
+        (state_key(b"p", 2), struct.pack("<QQQQII", 3, 3, 2, 1000, 1, 0) + b"jobs"),
+        (state_key(b"a", 0), struct.pack("<Q", 1) + answers),
+        (state_key(b"u", 1), b""),
+        (state_key(b"c", 1), configuration()),
+    ])
+
+
 def batch(*records):
     return b"".join(struct.pack("<I", len(r)) for r in records) + b"".join(records), len(records)
 
@@ -32,6 +72,15 @@ def main():
         "entries/noop_and_batch": entry(2, b"", 0, 1) + entry(1, body, count, 2),
         "frame/append": frame(32, struct.pack("<IIQ", 112, 0, 0) + draft),
         "frame/request": frame(40, struct.pack("<I", 6) + b"\x0a\x00"),
+        "producer/open": producer_body(1, 0, 0, b"jobs", (7, 9)),
+        "producer/close": producer_body(2, 12, 3, b""),
+        "state/store": state_store(),
+        "state/entries": b"\x01" + entry(8, producer_body(1, 0, 0, b"jobs"), 0, 1)
+                         + numbered(entry(1, body, count, 2), 1, 1, 1)
+                         + entry(8, producer_body(1, 1, 0, b"", (5,)), 0, 3)
+                         + entry(12, struct.pack("<I", 3), 0, 4)
+                         + entry(3, configuration(), 0, 5)
+                         + entry(8, producer_body(2, 1, 2, b""), 0, 6),
         "settings/node": b'cluster = "../cluster.toml"\nname = "n1"\ndata_dir = "data"\n'
                          b'[raft]\nelection_timeout = "1s"\n[log]\nsegment_bytes = "64MiB"\n',
         "settings/cluster": b'format = 1\n[cluster]\nname = "demo"\nid = "6f1c00000000000000000000000000aa"\n'

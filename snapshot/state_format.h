@@ -1,0 +1,69 @@
+// Keys and values of the replicated state in its store, as bytes. Only their form is judged here; what they
+// mean together is daemon/state.h. Numbers in keys are big-endian, so that keys sort as numbers do. Byte
+// diagrams: docs/formats.md.
+//   f            level, bounds and the count of answers given
+//   p/<id>       a producer: ProducerRecord, then its name
+//   a/<block>    answers, kAnswersInBlock places of a ring: u64 first ordinal, then AnswerRecords
+//   u/<id>       a member id that was used; no value
+//   c/<index>    body of a membership entry
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace raftd::snapshot {
+
+inline constexpr std::string_view kStateHeaderKey = "f";
+inline constexpr char kProducerKeys = 'p', kAnswerKeys = 'a', kUsedIdKeys = 'u', kConfigKeys = 'c';
+
+/// `<kind>/<number>`, and back.
+std::string state_key(char kind, uint64_t number);
+std::optional<uint64_t> number_in(std::string_view key, char kind);
+
+struct StateHeader {
+    uint32_t format;  // 1
+    uint32_t feature_level;
+    uint64_t answers_given;  // by all producers, ever
+    uint64_t producers_max, answers_each_max, answers_all_max, producer_idle_ms;
+};
+static_assert(sizeof(StateHeader) == 48);
+inline constexpr uint32_t kStateFormat = 1;
+
+struct ProducerRecord {
+    uint64_t last, records, opened_index, used_ms;
+    uint32_t epoch, reserved;
+};
+static_assert(sizeof(ProducerRecord) == 40);
+
+struct AnswerRecord {
+    uint64_t index, lsn_first, term, timestamp_ms, body_checksum;
+    uint32_t record_count, reserved;
+    uint64_t producer;
+    uint32_t sequence_low;  // of the sequence; the producer's newest one is its `last`
+    uint32_t reserved2;
+};
+static_assert(sizeof(AnswerRecord) == 64);
+inline constexpr uint64_t kAnswersInBlock = 64;
+
+std::string encode_header(const StateHeader& header);
+std::optional<StateHeader> decode_header(std::string_view value);
+
+std::string encode_producer_record(const ProducerRecord& record, std::string_view name);
+struct NamedProducer {
+    ProducerRecord record;
+    std::string_view name;  // in the value
+};
+std::optional<NamedProducer> decode_producer_record(std::string_view value);
+
+struct AnswerBlock {
+    uint64_t first_ordinal = 0;  // ordinals begin at 1
+    std::vector<AnswerRecord> answers;
+};
+std::optional<AnswerBlock> decode_answers(std::string_view value);
+
+}  // namespace raftd::snapshot
