@@ -87,7 +87,7 @@ void Clients::hello(ClientConn& conn, const io::Frame& frame, NodeId leader) {
         return close(conn.id);
     }
     conn.greeted = true;
-    send(conn.id, encode_hello_ok(context_, leader));
+    send(conn.id, encode_hello_ok(context_, leader, false));
 }
 
 void Clients::route(ClientConn& conn, const io::Frame& frame, NodeId leader) {

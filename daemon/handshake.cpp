@@ -41,6 +41,7 @@ std::optional<Greeting> decode_hello(ByteView payload) {
     greeting.id = NodeId{hello.node_id()};
     greeting.incarnation = get_id(hello.incarnation());
     greeting.boot = {hello.boot(), hello.boot_nonce()};
+    greeting.boots_before = {hello.boots_before().begin(), hello.boots_before().end()};
     greeting.expected = NodeId{hello.expect_node_id()};
     return greeting;
 }
@@ -54,6 +55,7 @@ std::optional<Greeting> decode_hello_ok(ByteView payload) {
     greeting.id = NodeId{hello.node_id()};
     greeting.incarnation = get_id(hello.incarnation());
     greeting.boot = {hello.boot(), hello.boot_nonce()};
+    greeting.boots_before = {hello.boots_before().begin(), hello.boots_before().end()};
     return greeting;
 }
 
@@ -74,11 +76,12 @@ Slice encode_hello(const Context& context, NodeId expected) {
     set_id(hello.mutable_incarnation(), context.dir.identity.incarnation);
     hello.set_boot(context.dir.boots.mine.number);
     hello.set_boot_nonce(context.dir.boots.mine.nonce);
+    for (uint64_t nonce : context.dir.boots.before) hello.add_boots_before(nonce);
     hello.set_expect_node_id(raw(expected));
     return frame_of(proto::FrameType::hello, hello);
 }
 
-Slice encode_hello_ok(const Context& context, NodeId leader) {
+Slice encode_hello_ok(const Context& context, NodeId leader, bool to_member) {
     pb::HelloOk hello;
     hello.set_version(kProtocolVersion);
     set_id(hello.mutable_cluster_id(), context.dir.identity.cluster_id);
@@ -86,6 +89,8 @@ Slice encode_hello_ok(const Context& context, NodeId leader) {
     set_id(hello.mutable_incarnation(), context.dir.identity.incarnation);
     hello.set_boot(context.dir.boots.mine.number);
     hello.set_boot_nonce(context.dir.boots.mine.nonce);
+    if (to_member)
+        for (uint64_t nonce : context.dir.boots.before) hello.add_boots_before(nonce);
     hello.set_name(context.dir.identity.name);
     hello.set_cluster_name(context.dir.identity.cluster_name);
     hello.set_leader(raw(leader));
@@ -111,6 +116,43 @@ Slice encode_hello_no(const Context& context, const Refusal& refusal) {
     set_id(no.mutable_cluster_id(), context.dir.identity.cluster_id);
     return frame_of(proto::FrameType::hello_no, no);
 }
+
+namespace {
+
+/// The nonce that the greeter's start `number` had, as its directory remembers it; nothing when it doesn't
+/// reach back so far.
+std::optional<uint64_t> nonce_of(const Greeting& greeting, uint64_t number) {
+    const uint64_t back = greeting.boot.number - number;
+    if (back == 0) return greeting.boot.nonce;
+    if (back > greeting.boots_before.size()) return std::nullopt;
+    return greeting.boots_before[back - 1];
+}
+
+std::optional<Refusal> judge_boot(const Context& context, const Greeting& greeting) {
+    using Code = Refusal::Code;
+    auto found = context.dir.boots.peers.find(greeting.id);
+    if (found == context.dir.boots.peers.end()) return std::nullopt;
+    const snapshot::Boot& seen = found->second;
+    if (greeting.boot.number < seen.number)
+        return Refusal{Code::stale_boot,
+                       name_of(context, greeting.id) + " comes with start number " +
+                           std::to_string(greeting.boot.number) + ", but its start " +
+                           std::to_string(seen.number) +
+                           " was seen: its data directory was rolled back, or is an old copy",
+                       "bring back the newest data directory of this member; an older one may have lost what "
+                       "it promised"};
+    if (nonce_of(greeting, seen.number).value_or(seen.nonce) != seen.nonce)
+        return Refusal{Code::copied_boot,
+                       name_of(context, greeting.id) + " comes with start number " +
+                           std::to_string(greeting.boot.number) + ", but its start " +
+                           std::to_string(seen.number) +
+                           " was made by another process than its data directory remembers: the directory "
+                           "was copied or rolled back",
+                       "keep only the directory that ran last, and remove the other"};
+    return std::nullopt;
+}
+
+}  // namespace
 
 std::optional<Refusal> judge(const Context& context, const Greeting& greeting) {
     using Code = Refusal::Code;
@@ -143,24 +185,7 @@ std::optional<Refusal> judge(const Context& context, const Greeting& greeting) {
                            ", the cluster knows " + to_hex(known->second.incarnation) +
                            ": its data directory isn't the one that was made for it",
                        "give the member its own data directory back"};
-    auto seen = context.dir.boots.peers.find(greeting.id);
-    if (seen == context.dir.boots.peers.end()) return std::nullopt;
-    if (greeting.boot.number < seen->second.number)
-        return Refusal{Code::stale_boot,
-                       name_of(context, greeting.id) + " comes with start number " +
-                           std::to_string(greeting.boot.number) + ", but its start " +
-                           std::to_string(seen->second.number) +
-                           " was seen: its data directory was rolled back, or is an old copy",
-                       "bring back the newest data directory of this member; an older one may have lost what "
-                       "it promised"};
-    if (greeting.boot.number == seen->second.number && greeting.boot.nonce != seen->second.nonce)
-        return Refusal{Code::copied_boot,
-                       name_of(context, greeting.id) + " comes with start number " +
-                           std::to_string(greeting.boot.number) +
-                           " a second time, made by another process: its data directory was copied or rolled "
-                           "back",
-                       "keep only the directory that ran last, and remove the other"};
-    return std::nullopt;
+    return judge_boot(context, greeting);
 }
 
 bool is_new_boot(const Context& context, const Greeting& greeting) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daemon/context.h"
 
@@ -35,19 +36,22 @@ struct Greeting {
     NodeId id{};  // 0: a client
     Incarnation incarnation;
     snapshot::Boot boot;
-    NodeId expected{};  // whom the dialer believes to have reached; 0: anybody
+    std::vector<uint64_t> boots_before;  // nonces of the starts before, newest first
+    NodeId expected{};                   // whom the dialer believes to have reached; 0: anybody
 };
 
 std::optional<Greeting> decode_hello(ByteView payload);
 std::optional<Greeting> decode_hello_ok(ByteView payload);
 std::optional<Refusal> decode_hello_no(ByteView payload);
 Slice encode_hello(const Context& context, NodeId expected);
-/// `leader`: believed to lead, 0 when not known.
-Slice encode_hello_ok(const Context& context, NodeId leader);
+/// `leader`: believed to lead, 0 when not known. Members are told of earlier starts besides.
+Slice encode_hello_ok(const Context& context, NodeId leader, bool to_member);
 Slice encode_hello_no(const Context& context, const Refusal& refusal);
 
 /// Whether a greeting may stand: protocol version, cluster, that it was meant for me, and, for a member, that
-/// its identity is the known one and its start isn't older than one seen before.
+/// its identity is the known one and its start follows on the newest one seen: not older than that, and its
+/// directory remembers that very start. A directory that was rolled back and then started often enough has
+/// a higher number again, but not that nonce at its place.
 std::optional<Refusal> judge(const Context& context, const Greeting& greeting);
 /// True when this start of the peer is newer than all seen: to be written down before it is answered.
 bool is_new_boot(const Context& context, const Greeting& greeting);

@@ -232,7 +232,7 @@ void Peers::finish(Conn& conn) {
     conn.ready = true;
     Peer& peer = *find(conn.peer);
     if (conn.accepted) {
-        Slice answer = encode_hello_ok(context_, NodeId{});
+        Slice answer = encode_hello_ok(context_, NodeId{}, true);
         context_.world.network.send(conn.id, {&answer, 1});
     }
     peer.linked = true;

@@ -146,6 +146,9 @@ Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce) {
     if (!boots) return at_path(boots.error(), path);
     found.boots = std::move(*boots);
     // Durable: a peer that has seen this number refuses every lower one, so it must outlive this process.
+    if (found.boots.mine.number > 0)
+        found.boots.before.insert(found.boots.before.begin(), found.boots.mine.nonce);
+    if (found.boots.before.size() > Boots::kBeforeMax) found.boots.before.resize(Boots::kBeforeMax);
     found.boots.mine = {found.boots.mine.number + 1, nonce};
     TRY_VOID(write_boots(files, path, found.boots));
     return found;

@@ -53,7 +53,9 @@ struct Boot {
 };
 /// My own boots and the newest seen of each peer (file `boots`, replaced atomically, checksummed).
 struct Boots {
+    static constexpr size_t kBeforeMax = 512;
     Boot mine;
+    std::vector<uint64_t> before;  // nonces of my starts before this one, newest first, at most kBeforeMax
     std::map<NodeId, Boot> peers;
 };
 

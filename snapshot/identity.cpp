@@ -14,7 +14,7 @@ constexpr std::string_view kComment =
     "# Who this data directory belongs to. Written once by raftctl; an edit makes it damaged.\n";
 constexpr std::string_view kChecksumKey = "checksum = \"";
 constexpr uint32_t kBootsMagic = 0x544f4f42;  // "BOOT"
-constexpr uint32_t kBootsFormat = 1;
+constexpr uint32_t kBootsFormat = 2;          // 1: without the starts before the present one
 
 std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
@@ -109,6 +109,8 @@ std::vector<std::byte> encode_boots(const Boots& boots) {
         writer.put(boot.number);
         writer.put(boot.nonce);
     }
+    writer.put(uint64_t{boots.before.size()});
+    for (uint64_t nonce : boots.before) writer.put(nonce);
     writer.put(checksum(writer.view()));
     return writer.take();
 }
@@ -117,8 +119,10 @@ Result<Boots> parse_boots(ByteView bytes) {
     ByteReader reader(bytes);
     if (reader.get<uint32_t>() != kBootsMagic)
         return error(Errc::damaged, "boots: not a file of boot numbers");
-    if (uint32_t format = reader.get<uint32_t>(); format > kBootsFormat)
-        return error(Errc::too_new, "boots has format " + std::to_string(format) + ", this version knows 1");
+    const auto format = reader.get<uint32_t>();
+    if (format > kBootsFormat)
+        return error(Errc::too_new, "boots has format " + std::to_string(format) + ", this version knows " +
+                                        std::to_string(kBootsFormat));
     Boots boots;
     boots.mine.number = reader.get<uint64_t>();
     boots.mine.nonce = reader.get<uint64_t>();
@@ -129,6 +133,8 @@ Result<Boots> parse_boots(ByteView bytes) {
         boot.number = reader.get<uint64_t>();
         boot.nonce = reader.get<uint64_t>();
     }
+    uint64_t starts = format > 1 ? reader.get<uint64_t>() : 0;
+    for (uint64_t i = 0; i < starts && reader.ok(); ++i) boots.before.push_back(reader.get<uint64_t>());
     uint64_t sum = reader.get<uint64_t>();
     if (!reader.done() || sum != checksum(bytes.first(bytes.size() - sizeof sum)))
         return error(Errc::damaged, "boots: its checksum doesn't match its content");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/checksum.h"
+#include "base/codec.h"
 #include "base/uuid.h"
 #include "snapshot/identity.h"
 #include "tests/support/memory_files.h"
@@ -100,6 +101,33 @@ TEST(DataDir, RemembersTheBootsOfPeers) {
     ASSERT_TRUE(found);
     EXPECT_EQ(found->boots.mine, (Boot{6, 60}));
     EXPECT_EQ(found->boots.peers, boots.peers);
+}
+
+// Who is put back to an old image has other starts behind it than its peers saw, whatever its number is by
+// now.
+TEST(DataDir, RemembersTheStartsBeforeTheLast) {
+    MemoryFiles files;
+    ASSERT_TRUE(create(files, "/data", three_members(), NodeId{1}));
+    for (uint64_t nonce = 1; nonce <= 4; ++nonce) ASSERT_TRUE(open(files, "/data", nonce * 11));
+    auto found = open(files, "/data", 55);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->boots.mine, (Boot{5, 55}));
+    EXPECT_EQ(found->boots.before, (std::vector<uint64_t>{44, 33, 22, 11}));
+    for (uint64_t nonce = 0; nonce < Boots::kBeforeMax + 10; ++nonce) found = open(files, "/data", nonce);
+    EXPECT_EQ(found->boots.before.size(), Boots::kBeforeMax);
+}
+
+// A directory of the first format has none of them.
+TEST(DataDir, BootsOfTheFirstFormatAreRead) {
+    ByteWriter writer;
+    for (uint32_t word : {0x544f4f42u, 1u}) writer.put(word);
+    for (uint64_t word : {5u, 50u, 1u, 2u, 9u, 90u}) writer.put(word);
+    writer.put(checksum(writer.view()));
+    auto boots = parse_boots(writer.view());
+    ASSERT_TRUE(boots) << boots.error().what;
+    EXPECT_EQ(boots->mine, (Boot{5, 50}));
+    EXPECT_EQ(boots->peers.at(NodeId{2}), (Boot{9, 90}));
+    EXPECT_TRUE(boots->before.empty());
 }
 
 // A killed process or a power cut at any step of making leaves nothing, a directory called half-made, or a
