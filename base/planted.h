@@ -14,6 +14,8 @@ enum class PlantedBug : uint8_t {
     count_unsynced_self,  // the leader counts its own copy before its sync (B32)
     skip_directory_sync,  // a new segment's name isn't synced (B65)
     commit_unverified,    // commit is taken from the leader for a tail not verified (B23)
+    read_by_old_round,    // a read is confirmed by replies to what was sent before it came (I19)
+    no_send_window,       // a follower is sent entries without a bound (I20)
 };
 
 #ifdef RAFTD_PLANTED

@@ -27,6 +27,7 @@ public:
     /// One answer frame a touched connection.
     void flush(NodeId leader);
     bool idle() const { return waiters_.empty(); }
+    uint64_t admitted_bytes() const { return admitted_bytes_; }
 
 private:
     struct Waiter {

@@ -214,6 +214,20 @@ bool Node::stopped() const { return parts_->stopped; }
 const raft::Core& Node::core() const { return parts_->replica.core(); }
 LogPoint Node::log_end() const { return parts_->replica.buffer().end(); }
 std::optional<LogPoint> Node::log_at(Index index) const { return parts_->replica.point_at(index); }
+Node::Use Node::use() const {
+    const LogBuffer& buffer = parts_->replica.buffer();
+    raft::View view = core().view();
+    Use use{.admitted = parts_->appends.admitted_bytes(),
+            .buffer = buffer.bytes(),
+            .not_durable = 0,
+            .run_max = chunk_bytes_for(parts_->options.settings),
+            .in_flight = 0};
+    Index from = std::max(view.durable + 1, buffer.first());
+    if (from <= buffer.last()) use.not_durable = buffer.bytes_of(from, buffer.last());
+    for (const auto& follower : view.followers)
+        use.in_flight = std::max(use.in_flight, follower.in_flight_bytes);
+    return use;
+}
 std::string Node::dump() const { return parts_->admin.dump(); }
 std::vector<std::byte> Node::black_box() const { return parts_->replica.black_box().bytes(); }
 

@@ -39,6 +39,16 @@ public:
     /// A graceful stop (io::Stop) has finished: everything answered, closing marker written.
     bool stopped() const;
 
+    /// Memory that grows with load, in bytes; settings bound each.
+    struct Use {
+        uint64_t admitted;     // of clients' appends, not yet answered
+        uint64_t buffer;       // of recent entries; those not on disk yet are kept whatever their bound
+        uint64_t not_durable;  // of those
+        uint64_t run_max;      // what the buffer frees at once, at most
+        uint64_t in_flight;    // sent to the follower that has most and not answered
+    };
+    Use use() const;
+
     /// For checkers and the black box.
     const raft::Core& core() const;
     LogPoint log_end() const;                           // behind the last entry of the log as the core has it

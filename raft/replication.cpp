@@ -265,13 +265,12 @@ Index Core::State::next_batch(Progress& to, uint64_t& bytes, Output& output) {
         bytes = to.ready.bytes;
         return std::exchange(to.ready, {}).last;
     }
-    if (to.next > log.last() || to.window.full() || to.window.bytes() >= options.in_flight_bytes_max)
-        return none;
+    const uint64_t sent = planted(PlantedBug::no_send_window) ? 0 : to.window.bytes();
+    if (to.next > log.last() || to.window.full() || sent >= options.in_flight_bytes_max) return none;
     const bool stream = to.mode == FollowerMode::stream;
     // A probe may well miss, so it takes along little.
-    const uint64_t budget =
-        stream ? std::min(options.batch_bytes_max, options.in_flight_bytes_max - to.window.bytes())
-               : options.batch_bytes_max / 4;
+    const uint64_t budget = stream ? std::min(options.batch_bytes_max, options.in_flight_bytes_max - sent)
+                                   : options.batch_bytes_max / 4;
     const bool at_least_one = stream ? to.window.empty() : to.blocked_at != Index{};
     if (!log.sizes().holds(to.next)) {
         if (to.fetch == 0 && (stream || at_least_one)) {

@@ -22,6 +22,7 @@ struct ClientLoad {
     bool follow = true;                // tails the log
     Duration tail_life = seconds(10);  // then it goes on elsewhere
     Duration timeout = seconds(10);
+    bool damage = false;  // members and frames may be damaged: a tail may end with that
 };
 
 class SimClient : public io::Handler {

@@ -7,7 +7,7 @@
 namespace raftd::sim {
 namespace {
 
-constexpr const char* kDataDir = "/data";
+constexpr uint64_t kRecordBytesMax = 32u << 10;  // no client here makes larger ones
 
 snapshot::Manifest make_manifest(uint32_t count) {
     snapshot::Manifest manifest;
@@ -53,7 +53,9 @@ Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& rea
     for (uint32_t i = 0; i <= options.members; ++i) members_.push_back(std::make_unique<Member>());
     network_.watcher = &truth_;
     truth_.on_promise = [this](uint32_t member, bool vote) {
-        if (random_.chance(vote ? 0.3 : 0.0003)) audit(member);  // it must be on the disk already
+        // It must be on the disk already. A look costs as much as there are segments.
+        double share = 16.0 / (16.0 + static_cast<double>(members_[member]->storage.names()));
+        if (random_.chance((vote ? 0.3 : 0.0003) * share)) audit(member);
     };
     if (trace_.on)
         truth_.on_frame = [this](uint32_t from, uint32_t to, const std::string& text) {
@@ -137,6 +139,7 @@ void Cluster::start(uint32_t number) {
     options.settings.raft.election_timeout = options_.election_timeout;
     options.settings.raft.batch_bytes_max = options_.batch_bytes_max;
     options.settings.raft.in_flight_bytes_max = options_.in_flight_bytes_max;
+    options.settings.limits.append_queue_bytes_max = options_.append_queue_bytes_max;
     options.settings.log.segment_bytes = options_.segment_bytes;
     options.settings.log.buffer_bytes = options_.buffer_bytes;
     options.settings.log.disk_free_min = options_.segment_bytes * 2;
@@ -163,12 +166,14 @@ void Cluster::open_node(uint32_t number, Process& process) {
     }
     process.node = std::move(*opened);
     truth_.started(number, *process.node);
+    if (members_[number]->damage_expected) reached_.hit(Reach::rot_survived);
     auto started = process.node->start();
     CHECK(started.has_value());
     process.machine.set_handler(process.node.get());
     Member& member = *members_[number];
     process.machine.after_turn = [this, number, &member, &process] {
         truth_.after_turn(number, *process.node);
+        if (kernel_.events() % 16 == 0) check_use(number, *process.node);
         if (member.stopping && process.node->stopped())
             throw ProcessEnded(ProcessEnded::fatal, ExitCode::ok, "stopped");
     };
@@ -211,11 +216,64 @@ void Cluster::pause(uint32_t number, bool paused) {
     members_[number]->process->machine.pause(paused);
 }
 
+void Cluster::put_back(uint32_t number, const SimStorage& image) {
+    cut_power(number, CrashPolicy::lose_all());
+    Member& member = *members_[number];
+    member.storage = image;
+    member.stale = true;
+    truth_.put_back(number);
+    trace(number, "has an old image of its disk");
+}
+
+void Cluster::give_up(uint32_t number) {
+    kill(number);
+    members_[number]->lost = true;
+}
+
+namespace {
+
+/// As raftd's main does.
+ExitCode code_of(const Error& refused) {
+    switch (refused.code) {
+        case Errc::conflict: return ExitCode::directory_in_use;
+        case Errc::too_new: return ExitCode::too_new;
+        default: return ExitCode::damaged;
+    }
+}
+
+}  // namespace
+
+bool Cluster::end_expected(const Member& member, const ProcessEnded& why,
+                           const std::optional<Error>& refused) const {
+    if (why.code == ExitCode::ok) return true;
+    if (why.code == ExitCode::sync_failed) return member.sync_failure_expected || member.damage_expected;
+    if (refused && refused->code == Errc::io && member.storage.limited()) return true;
+    if (member.stale && why.code == ExitCode::directory_in_use) return true;
+    return member.damage_expected &&
+           (why.code == ExitCode::damaged || why.code == ExitCode::directory_in_use ||
+            why.code == ExitCode::too_new);
+}
+
+/// One with damage stays down; one that was refused tries again some times, as under a supervisor.
+void Cluster::note_end(uint32_t number, Member& member, ExitCode code) {
+    constexpr uint32_t kRefusalsMax = 12;
+    if (code == ExitCode::ok) return;
+    if (code == ExitCode::sync_failed) return reached_.hit(Reach::sync_failed);
+    if (member.stale && code == ExitCode::directory_in_use) {
+        reached_.hit(Reach::put_back_refused);
+        member.lost = ++member.refusals >= kRefusalsMax;
+    } else if (member.damage_expected) {
+        reached_.hit(Reach::member_unstartable);
+        member.lost = true;
+    }
+    if (member.lost) trace(number, "is lost");
+}
+
 /// The process ended itself, or didn't start.
 void Cluster::ended(uint32_t number) {
     Member& member = *members_[number];
     std::optional<Error> refused = member.process->refused;
-    ProcessEnded why = refused ? ProcessEnded(ProcessEnded::fatal, ExitCode::damaged, refused->what)
+    ProcessEnded why = refused ? ProcessEnded(ProcessEnded::fatal, code_of(*refused), refused->what)
                                : *member.process->machine.ended();
     trace(number, std::string("ended: ") + why.what());
     if (why.kind == ProcessEnded::check)
@@ -225,27 +283,33 @@ void Cluster::ended(uint32_t number) {
         cut_power(number, CrashPolicy::draw(random_));
     } else {
         take_down(number);
-        bool expected = why.code == ExitCode::ok ||
-                        (why.code == ExitCode::sync_failed && member.sync_failure_expected) ||
-                        (member.damage_expected &&
-                         (why.code == ExitCode::damaged || why.code == ExitCode::sync_failed)) ||
-                        (refused && refused->code == Errc::io && member.storage.limited());
-        if (!expected)
+        if (!end_expected(member, why, refused))
             throw Violation(Ending::correctness, name_of(number) + " ended with " +
                                                      std::to_string(static_cast<int>(why.code)) + ": " +
                                                      why.why);
-        if (why.code == ExitCode::sync_failed) reached_.hit(Reach::sync_failed);
-        if (why.code == ExitCode::damaged && member.damage_expected) {
-            member.lost = true;
-            reached_.hit(Reach::member_unstartable);
-            return;
-        }
+        note_end(number, member, why.code);
     }
-    if (comes_back)
+    if (comes_back && !member.lost)
         start_in(number, milliseconds(50) + Duration{static_cast<int64_t>(random_.below(2'000'000'000))});
 }
 
+/// I20: what grows with load stays within its setting and one batch.
+void Cluster::check_use(uint32_t number, const daemon::Node& node) const {
+    const daemon::Node::Use use = node.use();
+    auto bounded = [&](const char* what, uint64_t bytes, uint64_t bound) {
+        if (bytes > bound)
+            throw Violation(Ending::correctness, name_of(number) + " holds " + std::to_string(bytes) +
+                                                     " bytes of " + what + ", over its bound of " +
+                                                     std::to_string(bound));
+    };
+    const uint64_t batch = options_.batch_bytes_max + kRecordBytesMax;
+    bounded("admitted appends", use.admitted, options_.append_queue_bytes_max + batch);
+    bounded("the log buffer", use.buffer, options_.buffer_bytes + use.not_durable + use.run_max + batch);
+    bounded("entries in flight", use.in_flight, options_.in_flight_bytes_max + batch);
+}
+
 void Cluster::audit(uint32_t number) {
+    if (hit(number)) return;  // what it may lose and what it refuses is judged at its start
     SimStorage image = members_[number]->storage;
     Random random(random_.next());
     image.crash(random, CrashPolicy::lose_all());

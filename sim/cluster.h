@@ -21,6 +21,7 @@ struct ClusterOptions {
     uint64_t segment_bytes = 64u << 10;
     uint64_t buffer_bytes = 256u << 10;
     uint64_t batch_bytes_max = 64u << 10, in_flight_bytes_max = 256u << 10;
+    uint64_t append_queue_bytes_max = 64u << 20;
 };
 
 /// Lines of a run, for --trace and failures; costs nothing when nobody wants them.
@@ -36,6 +37,7 @@ public:
             const ClusterOptions& options);
     ~Cluster() override;
 
+    static constexpr const char* kDataDir = "/data";
     uint32_t count() const { return static_cast<uint32_t>(members_.size()) - 1; }
     static std::string name_of(uint32_t member) { return "n" + std::to_string(member); }
     std::vector<std::string> names() const;
@@ -61,8 +63,17 @@ public:
     ClockModel& clock(uint32_t member) { return members_[member]->clock; }
     /// A failed sync of this member is expected from now on: it ends with 20 and comes back.
     void expect_sync_failure(uint32_t member) { members_[member]->sync_failure_expected = true; }
-    /// Its bits are rotten from now on: it may end with damage.
+    /// Its bits are rotten from now on: it may end with damage, now or at a later start.
     void expect_damage(uint32_t member) { members_[member]->damage_expected = true; }
+    /// The power goes and an old image of its disk is there when it comes back. It may start as often as it
+    /// likes: the others must refuse it each time.
+    void put_back(uint32_t member, const SimStorage& image);
+    /// Its disk isn't what it should be: it takes no part in a healed core.
+    bool hit(uint32_t member) const { return members_[member]->damage_expected || members_[member]->stale; }
+    /// It ends and never comes back.
+    void give_up(uint32_t member);
+    /// How many starts it has made.
+    uint64_t life(uint32_t member) const { return members_[member]->life; }
     /// While off, members that end stay down (the liveness phase, where faults are permanent).
     bool comes_back = true;
 
@@ -83,7 +94,8 @@ private:
         std::unique_ptr<Process> process;
         uint64_t life = 0;
         bool lost = false, sync_failure_expected = false, damage_expected = false, stopping = false;
-        uint32_t start_failures = 0;
+        bool stale = false;     // runs on an old image of its disk
+        uint32_t refusals = 0;  // of those runs
     };
 
     void make_data_dirs();
@@ -91,6 +103,10 @@ private:
     void open_node(uint32_t number, Process& process);
     void take_down(uint32_t number);
     void ended(uint32_t number);
+    bool end_expected(const Member& member, const ProcessEnded& why,
+                      const std::optional<Error>& refused) const;
+    void note_end(uint32_t number, Member& member, ExitCode code);
+    void check_use(uint32_t number, const daemon::Node& node) const;
     void trace(uint32_t number, std::string_view text);
 
     Kernel& kernel_;

@@ -80,6 +80,7 @@ void SimNetwork::Endpoint::close(ConnId id) {
     Conn* conn = mine(id, end);
     if (conn == nullptr) return;
     flush_conn(*conn, end);
+    if (mine(id, end) == nullptr) return;  // its last frames broke the connection
     network_.enqueue_end(*conn, end, CloseReason::remote);
     network_.gone(*conn, end);
 }

@@ -16,7 +16,8 @@ Faults::Faults(Kernel& kernel, SimNetwork& network, Cluster& cluster,
       trace_(trace),
       reached_(reached),
       knobs_(knobs),
-      random_(kernel.random.next()) {}
+      random_(kernel.random.next()),
+      damage_(cluster, reached, random_.next()) {}
 
 void Faults::begin() {
     if (knobs_.time)
@@ -29,6 +30,7 @@ void Faults::begin() {
     if (knobs_.disk) next(disk, knobs_.disk_every);
     if (knobs_.time) next(time, knobs_.time_every);
     if (knobs_.clients_move) next(client_move, knobs_.clients_every);
+    if (knobs_.damage) next(damage, knobs_.damage_every);
     next(audit, knobs_.audit_every);
 }
 
@@ -65,6 +67,7 @@ void Faults::fire(uint32_t kind, uint64_t data) {
         case time: hit_time(), next(time, knobs_.time_every); break;
         case client_move: hit_client(), next(client_move, knobs_.clients_every); break;
         case audit: cluster_.audit(any_member()), next(audit, knobs_.audit_every); break;
+        case damage: damage_disk(), next(damage, knobs_.damage_every); break;
         case go_on: cluster_.pause(member, false); break;
         case relieve: relieve_disk(member); break;
         default: UNREACHABLE();
@@ -223,6 +226,12 @@ void Faults::hit_time() {
         random_.chance(0.3) ? 0 : static_cast<int64_t>(random_.below(static_cast<uint64_t>(2 * jump))) - jump;
 }
 
+void Faults::damage_disk() {
+    uint32_t member = 0;
+    std::string what = damage_.strike(member);
+    if (!what.empty()) note(what, member);
+}
+
 void Faults::hit_client() {
     uint64_t place = random_.below(clients_.size());
     if (!clients_[place]->running()) return;
@@ -272,9 +281,11 @@ std::set<uint32_t> Faults::heal_core() {
     std::vector<uint32_t> order;
     for (uint32_t i = 1; i <= cluster_.count(); ++i) order.push_back(i);
     for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random_.below(i)]);
-    std::stable_partition(order.begin(), order.end(), [&](uint32_t i) { return !cluster_.lost(i); });
+    auto sound = [&](uint32_t i) { return !cluster_.lost(i) && !cluster_.hit(i); };
+    auto unsound = std::stable_partition(order.begin(), order.end(), sound);
     size_t majority = cluster_.count() / 2 + 1;
-    if (random_.chance(0.3)) majority += random_.below(cluster_.count() - majority + 1);
+    auto most = static_cast<size_t>(unsound - order.begin());
+    if (random_.chance(0.3) && most > majority) majority += random_.below(most - majority + 1);
     std::set<uint32_t> core(order.begin(), order.begin() + static_cast<ptrdiff_t>(majority));
     if (trace_.on) {
         std::string text = "healed core:";
@@ -292,7 +303,10 @@ void Faults::heal_all() {
     network_.heal_all();
     for (uint32_t i = 1; i <= cluster_.count(); ++i) {
         cluster_.disk(i).hung_until = kernel_.now();
-        make_whole(i);
+        if (cluster_.hit(i))
+            cluster_.give_up(i);
+        else
+            make_whole(i);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "sim/damage.h"
 #include "sim/knobs.h"
 
 namespace raftd::sim {
@@ -27,7 +28,18 @@ public:
     const std::map<std::string, uint64_t>& totals() const { return totals_; }
 
 private:
-    enum Kind : uint32_t { topology, process, disk, time, client_move, audit, go_on, relieve, client_back };
+    enum Kind : uint32_t {
+        topology,
+        process,
+        disk,
+        time,
+        client_move,
+        audit,
+        go_on,
+        relieve,
+        client_back,
+        damage
+    };
     void next(Kind kind, Duration mean);
     void note(std::string_view what, uint32_t member);
     Duration some_time();
@@ -41,6 +53,7 @@ private:
     void relieve_disk(uint32_t member);
     void hit_time();
     void hit_client();
+    void damage_disk();
     void leave_broken(uint32_t member, const std::set<uint32_t>& core);
     void make_whole(uint32_t member);
 
@@ -53,6 +66,7 @@ private:
     Reached& reached_;
     const Knobs& knobs_;
     Random random_;
+    Damage damage_;
     bool over_ = false;
     DiskModel good_disk_;
     std::map<std::string, uint64_t> totals_;

@@ -143,6 +143,7 @@ void SimNetwork::take_arrived(Conn& conn, size_t end) {
         }
         mine.out_bytes -= parcel.frame.size();
         deliver(conn, 1 - end, parcel.frame);
+        if (!conn.used) return;  // it was damaged on its way, and the reader gave the connection up
     }
     if (heard)
         mine.unheard_since = mine.out.empty() ? kNever : kernel_.now();
@@ -156,7 +157,28 @@ void SimNetwork::take_arrived(Conn& conn, size_t end) {
     if (!mine.out.empty()) arm(conn, end, mine.out.front().at);
 }
 
-void SimNetwork::deliver(Conn& conn, size_t to_end, const Slice& frame) {
+/// Flips a bit. True when the reader notices: its end of the connection is over, as over a real socket.
+bool SimNetwork::corrupted(Conn& conn, size_t to_end, Slice& frame) {
+    ++totals.corrupted;
+    frame = Slice::copy_of(frame.view());
+    uint64_t sent_bytes = frame.size();
+    uint64_t at =
+        random_.chance(0.5) ? random_.below(std::min<uint64_t>(sent_bytes, 160)) : random_.below(sent_bytes);
+    frame.data()[at] ^= std::byte{1} << static_cast<int>(random_.below(8));
+    proto::FrameHeader header;
+    std::memcpy(&header, frame.data(), sizeof header);
+    ByteView payload = frame.view().subspan(sizeof header);
+    // With a wrong length the reader takes other bytes for the frame's, and no checksum fits.
+    if (header.length == sent_bytes && proto::check_payload(header, payload) == proto::FrameFault::none)
+        return false;
+    enqueue_end(conn, to_end, CloseReason::reset);
+    close_end(conn, to_end, CloseReason::protocol);
+    return true;
+}
+
+void SimNetwork::deliver(Conn& conn, size_t to_end, const Slice& sent) {
+    Slice frame = sent;
+    if (model.corrupt > 0 && random_.chance(model.corrupt) && corrupted(conn, to_end, frame)) return;
     proto::FrameHeader header;
     std::memcpy(&header, frame.data(), sizeof header);
     kernel_.note(uint64_t{header.checksum} << 32 | uint64_t{header.type} << 16 | conn.ends[to_end].host);

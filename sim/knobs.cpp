@@ -3,7 +3,7 @@
 namespace raftd::sim {
 namespace {
 
-constexpr std::string_view kProfiles[] = {"swarm", "quiet", "crash", "disk", "network", "speed"};
+constexpr std::string_view kProfiles[] = {"swarm", "quiet", "crash", "disk", "network", "speed", "damage"};
 
 Duration draw_time(Random& random, Duration low, Duration high) {
     return {
@@ -21,6 +21,7 @@ void draw_network(Random& random, NetModel& net) {
     net.tail_max = draw_time(random, milliseconds(5), milliseconds(1500));
     net.loss = draw_chance(random, 0.2);
     net.reset = draw_chance(random, 0.01);
+    net.corrupt = draw_chance(random, 0.005);
     net.datagram_drop = draw_chance(random, 0.2);
     net.datagram_double = draw_chance(random, 0.3);
     net.datagram_reorder = draw_chance(random, 0.5);
@@ -60,11 +61,12 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
             knobs.network = random.chance(0.5), knobs.topology = random.chance(0.5),
             knobs.process = random.chance(0.5);
             knobs.disk = random.chance(0.5), knobs.time = random.chance(0.5),
-            knobs.clients_move = random.chance(0.5);
+            knobs.clients_move = random.chance(0.5), knobs.damage = random.chance(0.4);
             break;
         case Profile::crash: knobs.process = true; break;
         case Profile::disk: knobs.process = knobs.disk = true; break;
         case Profile::network: knobs.network = knobs.topology = true; break;
+        case Profile::damage: knobs.process = knobs.damage = true; break;
         case Profile::quiet: break;
         case Profile::speed:
             knobs.cluster.members = members != 0 ? members : 5;
@@ -80,6 +82,7 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
     knobs.disk_every = draw_time(random, seconds(1), seconds(20));
     knobs.time_every = draw_time(random, seconds(2), seconds(30));
     knobs.clients_every = draw_time(random, seconds(2), seconds(30));
+    knobs.damage_every = draw_time(random, seconds(1), seconds(6));
     if (knobs.time) knobs.rate_spread = draw_chance(random, 0.3);
     if (profile != Profile::quiet) {
         draw_clients(random, knobs.load);
@@ -88,9 +91,11 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
         if (random.chance(0.3)) knobs.cluster.batch_bytes_max = 4u << 10;
         if (random.chance(0.3)) knobs.cluster.buffer_bytes = 32u << 10;
         if (random.chance(0.3)) knobs.cluster.in_flight_bytes_max = 16u << 10;
+        if (random.chance(0.3)) knobs.cluster.append_queue_bytes_max = 128u << 10;
         if (random.chance(0.2))
             knobs.cluster.heartbeat = milliseconds(static_cast<int64_t>(random.between(50, 300)));
     }
+    knobs.load.damage = knobs.damage || knobs.net.corrupt > 0;
     // Most runs are short, a few are long: log-uniform between 10 and 300 s.
     knobs.length = seconds(10) * (int64_t{1} << random.below(5)) + draw_time(random, {}, seconds(10));
     if (length) knobs.length = *length;
@@ -118,6 +123,7 @@ std::string Knobs::text() const {
     if (network) {
         number("delay_ms", static_cast<double>(net.delay_spread.ns) / 1e6);
         number("tail", net.tail), number("loss", net.loss), number("reset", net.reset);
+        number("corrupt", net.corrupt);
         number("drop", net.datagram_drop), number("double", net.datagram_double);
         number("reorder", net.datagram_reorder),
             number("stray_s", static_cast<double>(net.stray_max.ns) / 1e9);
@@ -131,6 +137,8 @@ std::string Knobs::text() const {
     flag("[time]", time);
     if (time) number("rates", rate_spread);
     flag("[clients]", clients_move);
+    flag("[damage]", damage);
+    if (damage) number("every_s", static_cast<double>(damage_every.ns) / 1e9);
     return line;
 }
 

@@ -4,24 +4,20 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "sim/client.h"
 #include "sim/cluster.h"
 
 namespace raftd::sim {
 
-enum class Profile : uint8_t { swarm, quiet, crash, disk, network, speed };
-std::optional<Profile> parse_profile(std::string_view text);
-std::string_view text_of(Profile profile);
-
 struct Knobs {
-    bool network = false, topology = false, process = false, disk = false, time = false, clients_move = false;
+    bool network = false, topology = false, process = false, disk = false, time = false, clients_move = false,
+         damage = false;
     NetModel net;
     ClusterOptions cluster;
     // Mean times between faults of a group; one that is off has none.
     Duration topology_every = seconds(5), process_every = seconds(5), disk_every = seconds(5),
-             time_every = seconds(20), clients_every = seconds(20);
+             time_every = seconds(20), clients_every = seconds(20), damage_every = seconds(5);
     double power_share = 0.5;  // of the ends of processes: power cut rather than kill
     double rate_spread = 0;    // clocks run at 1 - spread to 1 + spread
     uint32_t clients = 2;

@@ -1,8 +1,10 @@
 // The simulated network: connections of whole frames between hosts. Inside one living connection frames are
 // never lost nor reordered, as with TCP; what goes wrong is delay (loss costs a retransmission), cuts of one
-// direction, resets, half-open connections, a peer that stops reading. Beside that a *datagram* fault drops,
-// doubles and reorders frames between members, which TCP never does, since the core has to stand it. A killed
-// process resets its connections; a host without power says nothing, and its peers time out.
+// direction, resets, half-open connections, a peer that stops reading. A flipped bit costs the connection
+// when it hits what the frame's checksum covers, else it arrives (bodies have their own checksums). Beside
+// that a *datagram* fault drops, doubles and reorders frames between members, which TCP never does, since the
+// core has to stand it. A killed process resets its connections; a host without power says nothing, and its
+// peers time out.
 #pragma once
 
 #include <deque>
@@ -23,7 +25,8 @@ struct NetModel {
     Duration tail_max = milliseconds(20);
     double loss = 0;  // chance that a frame waits for a retransmission
     Duration retransmit = milliseconds(200);
-    double reset = 0;  // chance, a frame, that its connection breaks
+    double reset = 0;    // chance, a frame, that its connection breaks
+    double corrupt = 0;  // chance, a frame, that one of its bits arrives flipped
     double datagram_drop = 0, datagram_double = 0, datagram_reorder = 0;
     Duration stray_max = seconds(2);     // how late a doubled or reordered frame comes, at most
     Duration user_timeout = seconds(3);  // unacknowledged for longer: the connection is given up
@@ -33,7 +36,7 @@ struct NetModel {
 
 struct NetTotals {
     uint64_t frames = 0, bytes = 0, dropped = 0, doubled = 0, reordered = 0, delayed = 0, resets = 0,
-             timed_out = 0, connections = 0;
+             timed_out = 0, connections = 0, corrupted = 0;
 };
 
 /// Sees each frame when it leaves and when it arrives. For checkers and traces.
@@ -128,7 +131,8 @@ private:
     void arm(Conn& conn, size_t end, Instant at);
     void kick(Conn& conn, size_t end, Duration wait);
     void take_arrived(Conn& conn, size_t end);
-    void deliver(Conn& conn, size_t to_end, const Slice& frame);
+    void deliver(Conn& conn, size_t to_end, const Slice& sent);
+    bool corrupted(Conn& conn, size_t to_end, Slice& frame);
 
     Kernel& kernel_;
     uint32_t actor_;

@@ -24,7 +24,9 @@ bool plant(std::string_view name) {
                                                   "truncate_on_match",
                                                   "count_unsynced_self",
                                                   "skip_directory_sync",
-                                                  "commit_unverified"};
+                                                  "commit_unverified",
+                                                  "read_by_old_round",
+                                                  "no_send_window"};
     for (size_t i = 0; i < std::size(kNames); ++i) {
         if (kNames[i] != name) continue;
         raftd::planted_bug = static_cast<raftd::PlantedBug>(i);

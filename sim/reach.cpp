@@ -1,43 +1,89 @@
 #include "sim/reach.h"
 
-namespace raftd::sim {
+#include <initializer_list>
+#include <iterator>
 
-std::string_view text_of(Reach point) {
-    static constexpr std::string_view kNames[] = {
-        "leader_elected",
-        "leader_deposed",
-        "two_leaders",
-        "vote_refused",
-        "vote_split",
-        "log_cut",
-        "log_cut_long",
-        "append_refused",
-        "old_term_committed",
-        "commit_lead_change",
-        "leader_disk_behind",
-        "restarted",
-        "restarted_torn",
-        "power_cut_inside_turn",
-        "all_down",
-        "sync_failed",
-        "disk_full",
-        "disk_hung",
-        "member_unstartable",
-        "append_committed",
-        "append_refused_client",
-        "append_unknown",
-        "append_unknown_landed",
-        "append_acked_while_cut",
-        "tail_moved",
-        "read_confirmed",
-        "frame_stray",
-        "connection_timed_out",
-        "segment_rolled",
-        "wall_jumped",
-        "healed_with_minority_dead",
-    };
-    static_assert(std::size(kNames) == kReachCount);
-    return kNames[static_cast<size_t>(point)];
+namespace raftd::sim {
+namespace {
+
+/// Profiles as a set.
+using In = uint32_t;
+constexpr In only(std::initializer_list<Profile> profiles) {
+    In set = 0;
+    for (Profile profile : profiles) set |= 1u << static_cast<uint32_t>(profile);
+    return set;
+}
+constexpr In kAll = ~0u;
+constexpr In kSwarm = only({Profile::swarm});
+constexpr In kFaulty =
+    only({Profile::swarm, Profile::crash, Profile::disk, Profile::network, Profile::damage});
+constexpr In kDown = only({Profile::swarm, Profile::crash, Profile::disk, Profile::damage});
+constexpr In kDisk = only({Profile::swarm, Profile::disk});
+constexpr In kNetwork = only({Profile::swarm, Profile::network});
+constexpr In kDamage = only({Profile::swarm, Profile::damage});
+
+struct Point {
+    std::string_view name;
+    In must;  // where a batch has to reach it
+};
+constexpr Point kPoints[] = {
+    {"leader_elected", kAll},
+    {"leader_deposed", kFaulty},
+    {"two_leaders", kFaulty},
+    {"vote_refused", kFaulty},
+    {"vote_split", kNetwork},
+    {"term_lost", kNetwork},
+    {"log_cut", kFaulty},
+    {"log_cut_long", kNetwork},
+    {"append_refused", kFaulty},
+    {"old_term_committed", kFaulty},
+    {"commit_lead_change", kNetwork},
+    {"leader_disk_behind", kDisk},
+    {"restarted", kAll},
+    {"restarted_torn", kDown},
+    {"power_cut_inside_turn", kDown},
+    {"all_down", kDown},
+    {"sync_failed", kDisk},
+    {"disk_full", kDisk},
+    {"disk_hung", kDisk},
+    {"rotted", kDamage},
+    {"rot_survived", kDamage},
+    {"member_unstartable", kDamage},
+    {"put_back", only({Profile::damage})},
+    {"put_back_refused", only({Profile::damage})},
+    {"frame_corrupted", kNetwork},
+    {"append_committed", kAll},
+    {"append_refused_client", kFaulty},
+    {"append_unknown", kFaulty},
+    {"append_unknown_landed", kFaulty},
+    {"append_acked_while_cut", kNetwork},
+    {"tail_moved", kFaulty},
+    {"read_confirmed", kAll},
+    {"frame_stray", kNetwork},
+    {"connection_timed_out", kNetwork},
+    {"segment_rolled", kFaulty},
+    {"wall_jumped", kSwarm},
+    {"healed_with_minority_dead", kFaulty},
+    {"majority_whole", kDown},
+};
+static_assert(std::size(kPoints) == kReachCount);
+
+}  // namespace
+
+std::string_view text_of(Reach point) { return kPoints[static_cast<size_t>(point)].name; }
+
+bool must_reach(Reach point, Profile profile) {
+    return (kPoints[static_cast<size_t>(point)].must >> static_cast<uint32_t>(profile) & 1) != 0;
+}
+
+std::string Reached::missing(Profile profile) const {
+    std::string names;
+    for (size_t i = 0; i < kReachCount; ++i) {
+        auto point = static_cast<Reach>(i);
+        if (counts[i] != 0 || !must_reach(point, profile)) continue;
+        names.append(names.empty() ? "" : " ").append(text_of(point));
+    }
+    return names;
 }
 
 }  // namespace raftd::sim

@@ -1,10 +1,14 @@
 // "Sometimes" points: situations that a run of many seeds must have met, else the faults are too tame to mean
-// much. Each is a counter with a name; raftsim prints them at the end.
+// much. Each is a counter with a name and the profiles in which a batch of kBatchSeeds must have reached it;
+// raftsim prints them at the end and fails when one that must be reached wasn't.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
+
+#include "sim/profile.h"
 
 namespace raftd::sim {
 
@@ -13,7 +17,8 @@ enum class Reach : uint8_t {
     leader_deposed,  // a leader saw a later term, or lost its majority
     two_leaders,     // an old one still believes to lead while a newer one does
     vote_refused,
-    vote_split,          // a term that nobody won
+    vote_split,          // two members asked for votes in a term, and nobody won it
+    term_lost,           // a term in which votes were asked for and nobody won
     log_cut,             // a follower replaced entries
     log_cut_long,        // ten entries or more
     append_refused,      // by a follower: conflict
@@ -27,7 +32,12 @@ enum class Reach : uint8_t {
     sync_failed,
     disk_full,
     disk_hung,
-    member_unstartable,  // ended with damage, on purpose
+    rotted,              // bits of a member's disk changed
+    rot_survived,        // it started with them all the same, equal to the others
+    member_unstartable,  // it ended or refused to start because of them
+    put_back,            // an old image of a member's disk was put in the place of its disk
+    put_back_refused,
+    frame_corrupted,
     append_committed,
     append_refused_client,
     append_unknown,
@@ -40,16 +50,23 @@ enum class Reach : uint8_t {
     segment_rolled,
     wall_jumped,
     healed_with_minority_dead,
+    majority_whole,  // a majority stood whole and connected for long, while something else was broken
     count_,
 };
 inline constexpr size_t kReachCount = static_cast<size_t>(Reach::count_);
 std::string_view text_of(Reach point);
+
+/// So many seeds of a profile together must reach each of its points.
+inline constexpr uint64_t kBatchSeeds = 200;
+bool must_reach(Reach point, Profile profile);
 
 /// Counters of one run, or the sum of many.
 struct Reached {
     std::array<uint64_t, kReachCount> counts{};
     void hit(Reach point, uint64_t times = 1) { counts[static_cast<size_t>(point)] += times; }
     uint64_t operator[](Reach point) const { return counts[static_cast<size_t>(point)]; }
+    /// Names of the points that a batch of this profile must have reached and this one didn't.
+    std::string missing(Profile profile) const;
     void add(const Reached& other) {
         for (size_t i = 0; i < kReachCount; ++i) counts[i] += other.counts[i];
     }

@@ -296,6 +296,14 @@ bool SimStorage::flip_bit(std::string_view path, uint64_t byte, int bit) {
     return true;
 }
 
+void SimStorage::overwrite(std::string_view path, uint64_t offset, ByteView bytes) {
+    auto found = visible_.find(path);
+    if (found == visible_.end()) return;
+    for (Image* image : {&found->second->visible, &found->second->durable})
+        if (offset < image->size())
+            image->write(offset, bytes.first(std::min<uint64_t>(bytes.size(), image->size() - offset)));
+}
+
 std::vector<std::string> SimStorage::paths() const {
     std::vector<std::string> all;
     for (const auto& [path, inode] : visible_)

@@ -109,6 +109,8 @@ public:
     void cut_power() { dead_ = true; }
     /// Rot at rest: the bit changes on the disk and in what is seen.
     bool flip_bit(std::string_view path, uint64_t byte, int bit);
+    /// The same for whole bytes; what lies behind the file's end is cut off.
+    void overwrite(std::string_view path, uint64_t offset, ByteView bytes);
     void set_capacity(uint64_t bytes) { capacity_ = bytes; }
     bool limited() const { return capacity_ != UINT64_MAX; }
     void set_room(uint64_t bytes) { capacity_ = used_ + bytes; }  // that much more fits from now on
@@ -116,7 +118,8 @@ public:
     // For tests and checkers.
     std::vector<std::string> paths() const;          // files one can see
     std::vector<std::string> durable_paths() const;  // files whose names are on the disk
-    uint64_t size_of(std::string_view path) const;   // 0 when there is none
+    size_t names() const { return visible_.size(); }
+    uint64_t size_of(std::string_view path) const;  // 0 when there is none
     /// Bytes on the disk now, whatever a program sees.
     std::vector<std::byte> durable_bytes(std::string_view path) const;
     std::vector<std::byte> visible_bytes(std::string_view path) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/faults.h"
+#include "sim/progress.h"
 
 namespace raftd::sim {
 namespace {
@@ -44,6 +45,7 @@ private:
     std::unique_ptr<Ledger> ledger_;
     std::vector<std::unique_ptr<SimClient>> clients_;
     std::unique_ptr<Faults> faults_;
+    std::unique_ptr<Progress> progress_;
 };
 
 void Trial::stuck(const std::string& what) const { throw Violation(Ending::liveness, what); }
@@ -66,6 +68,8 @@ void Trial::set_up() {
                                                        cluster_->names(), knobs_.load));
     faults_ =
         std::make_unique<Faults>(kernel_, network_, *cluster_, clients_, trace_, result.reached, knobs_);
+    progress_ = std::make_unique<Progress>(kernel_, network_, *cluster_, clients_, result.reached,
+                                           knobs_.rate_spread);
     for (uint32_t i = 1; i <= cluster_->count(); ++i)
         cluster_->start_in(i, Duration{static_cast<int64_t>(kernel_.random.below(500'000'000))});
     for (auto& client : clients_) client->start();
@@ -73,8 +77,10 @@ void Trial::set_up() {
 
 void Trial::live_through_faults() {
     faults_->begin();
+    if (!knobs_.network) progress_->begin();  // with lost and late frames there is no saying when
     Instant end = kernel_.now() + knobs_.length;
     kernel_.run_until(end);
+    progress_->end();
     if (profile_ != Profile::quiet && profile_ != Profile::speed) return;
     if (cluster_->truth().elections() > 2) stuck("more than two elections without any fault");
     if (ledger_->records_acked() == 0) stuck("nothing was appended without any fault");
@@ -162,6 +168,7 @@ void Trial::collect() {
     result.events = kernel_.events();
     result.virtual_time = kernel_.now() - Instant{1'000'000'000};
     if (cluster_ != nullptr) {
+        cluster_->truth().count_lost_terms();
         result.elections = cluster_->truth().elections();
         result.committed = cluster_->truth().committed();
         result.restarts = cluster_->restarts();
@@ -171,6 +178,7 @@ void Trial::collect() {
     if (ledger_ != nullptr) result.acked = ledger_->records_acked();
     if (faults_ != nullptr) result.faults = faults_->totals();
     result.net = network_.totals;
+    result.reached.hit(Reach::frame_corrupted, network_.totals.corrupted);
     result.reached.hit(Reach::frame_stray, network_.totals.doubled + network_.totals.reordered);
     result.reached.hit(Reach::connection_timed_out, network_.totals.timed_out);
 }

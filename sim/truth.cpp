@@ -15,7 +15,8 @@ Truth::Truth(Kernel& kernel, uint32_t count, const LogPoint& base, Reached& reac
       base_(base),
       members_(count + 1),
       versions_(1),
-      committed_{base.chain} {
+      committed_{base.chain},
+      reads_(count) {
     CHECK(base.index == Index{0});  // runs begin with a genesis
     versions_[0].push_back({base.term, base.chain, 0, base.lsn_next});
     for (Member& member : members_) member.chains = {base.chain};
@@ -65,6 +66,7 @@ void Truth::check_promises(uint32_t number, const HardState& hard, const LogPoin
 
 void Truth::started(uint32_t number, const daemon::Node& node) {
     Member& member = members_[number];
+    if (member.stale) return;
     LogPoint end = node.log_end();
     raft::View view = node.core().view();
     check_promises(number, {view.term, view.vote}, end);
@@ -103,6 +105,7 @@ void Truth::ended(uint32_t number) {
 
 void Truth::after_turn(uint32_t number, const daemon::Node& node) {
     Member& member = members_[number];
+    if (member.stale) return;
     const raft::Core& core = node.core();
     LogPoint end = node.log_end();
     Term term = core.term();
@@ -258,6 +261,27 @@ void Truth::said_vote(uint32_t number, Term term, NodeId to) {
                              std::to_string(raw(place->second)) + " in term " + std::to_string(raw(term)));
 }
 
+void Truth::check_not_stale(uint32_t number) const {
+    if (members_[number].stale)
+        violated(number, "promises something while it runs on an old image of its disk");
+}
+
+void Truth::count_lost_terms() {
+    std::map<Term, uint32_t> asked;  // members that asked for votes
+    for (uint32_t i = 1; i < members_.size(); ++i)
+        for (auto [term, to] : members_[i].votes)
+            if (to == NodeId{i} && !leaders_.contains(term)) ++asked[term];
+    for (auto [term, candidates] : asked) {
+        reached_.hit(Reach::term_lost);
+        if (candidates > 1) reached_.hit(Reach::vote_split);
+    }
+}
+
+bool Truth::leader_is_idle() const {
+    uint32_t number = leader();
+    return number != 0 && raw(members_[number].commit) + 1 == members_[number].chains.size();
+}
+
 void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHeader& header,
                  ByteView payload) {
     using proto::FrameType;
@@ -265,12 +289,15 @@ void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHe
     switch (static_cast<FrameType>(header.type)) {
         case FrameType::append_entries: {
             proto::AppendEntries append;
-            if (proto::read_fixed(payload, append)) said_term(from, Term{append.term});
+            if (!proto::read_fixed(payload, append)) break;
+            said_term(from, Term{append.term});
+            reads_.asked(from, Term{append.term}, append.round, kernel_.now());
             break;
         }
         case FrameType::append_ok: {
             proto::AppendOk ok;
             if (!proto::read_fixed(payload, ok)) break;
+            check_not_stale(from);
             said_term(from, Term{ok.term});
             Member& member = members_[from];
             if (ok.match >= member.chains.size()) violated(from, "acknowledged an entry it doesn't have");
@@ -289,6 +316,7 @@ void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHe
         case FrameType::vote: {
             proto::Vote vote;
             if (!proto::read_fixed(payload, vote) || (vote.flags & 1) != 0) break;
+            check_not_stale(from);
             said_term(from, Term{vote.term});
             said_vote(from, Term{vote.term}, NodeId{from});
             if (on_promise) on_promise(from, true);
@@ -302,8 +330,40 @@ void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHe
                 reached_.hit(Reach::vote_refused);
                 break;
             }
+            check_not_stale(from);
             said_vote(from, Term{vote.term}, NodeId{to});
             if (on_promise) on_promise(from, true);
+            break;
+        }
+        case FrameType::read_index_ok: {
+            proto::ReadIndexOk ok;
+            if (!proto::read_fixed(payload, ok) || ok.ok == 0) break;
+            if (!reads_.proven(from, Term{ok.term}, to, ok.id))
+                violated(from, "confirmed a read of member " + std::to_string(to) +
+                                   " without a majority's replies to what it sent after the read came");
+            break;
+        }
+        default: break;
+    }
+}
+
+void Truth::arrived_at_member(uint32_t from, uint32_t to, const proto::FrameHeader& header,
+                              ByteView payload) {
+    using proto::FrameType;
+    switch (static_cast<FrameType>(header.type)) {
+        case FrameType::append_ok: {
+            proto::AppendOk ok;
+            if (proto::read_fixed(payload, ok)) reads_.echoed(to, from, Term{ok.term}, ok.round);
+            break;
+        }
+        case FrameType::append_no: {
+            proto::AppendNo no;
+            if (proto::read_fixed(payload, no)) reads_.echoed(to, from, Term{no.term}, no.round);
+            break;
+        }
+        case FrameType::read_index: {
+            proto::ReadIndex ask;
+            if (proto::read_fixed(payload, ask)) reads_.read_came(to, from, ask.id, kernel_.now());
             break;
         }
         default: break;
@@ -311,6 +371,7 @@ void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHe
 }
 
 void Truth::arrived(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload) {
+    if (from < members_.size() && to < members_.size()) arrived_at_member(from, to, header, payload);
     if (on_frame)
         on_frame(from, to, describe_frame(header, payload) + " #" + std::to_string(header.checksum));
 }

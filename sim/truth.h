@@ -9,6 +9,8 @@
 //   promises     terms said never fall, one vote a term over restarts (I2); a start finds all that was
 //   promised: term,
 //                vote, acknowledged entries (I10)
+//   reads        a follower's is confirmed only by replies to what was sent after it came (I19)
+//   old images   a member that runs on an old image of its disk promises nothing (I18)
 #pragma once
 
 #include <functional>
@@ -18,6 +20,7 @@
 #include "daemon/node.h"
 #include "sim/network.h"
 #include "sim/reach.h"
+#include "sim/read_proof.h"
 #include "sim/violation.h"
 
 namespace raftd::sim {
@@ -31,6 +34,10 @@ public:
     void started(uint32_t member, const daemon::Node& node);
     void after_turn(uint32_t member, const daemon::Node& node);
     void ended(uint32_t member);
+    /// An old image was put in the place of its disk: it may run, but must never vote nor acknowledge again.
+    void put_back(uint32_t member) { members_[member].stale = true; }
+    /// Counts the terms that nobody won. For the end of a run.
+    void count_lost_terms();
     void sent(uint32_t from, uint32_t to, io::ConnClass kind, const proto::FrameHeader& header,
               ByteView payload) override;
     void arrived(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload) override;
@@ -50,6 +57,8 @@ public:
     Term term_max() const { return term_max_; }
     uint64_t elections() const { return leaders_.size(); }
     Instant commit_moved_at() const { return commit_moved_at_; }
+    /// A living leader with nothing in its log that isn't committed.
+    bool leader_is_idle() const;
 
 private:
     struct Version {  // one entry that ever stood at an index
@@ -58,7 +67,7 @@ private:
         Lsn lsn_next;
     };
     struct Member {
-        bool alive = false;
+        bool alive = false, stale = false;
         std::vector<uint64_t> chains;  // of its log, by index; [0] is the base
         Term term{};
         raft::Role role{};
@@ -80,6 +89,8 @@ private:
     void check_majority(uint32_t number, uint64_t index, const daemon::Node& node) const;
     void said_term(uint32_t number, Term term);
     void said_vote(uint32_t number, Term term, NodeId to);
+    void check_not_stale(uint32_t number) const;
+    void arrived_at_member(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload);
     /// Chain at `index` of the log that ends with `end`.
     std::optional<uint64_t> chain_at(uint64_t index, const LogPoint& end) const;
 
@@ -91,6 +102,7 @@ private:
     std::vector<uint64_t> committed_;             // chain by index; [0] the base
     std::map<Term, uint32_t> leaders_;
     std::map<Term, uint64_t> commit_by_term_;  // highest index committed by the leader of a term
+    ReadProof reads_;
     Lsn lsn_end_{1};
     Term term_max_{};
     Instant commit_moved_at_{};

@@ -3,6 +3,8 @@
 
 #include "sim/client.h"
 #include "sim/cluster.h"
+#include "sim/progress.h"
+#include "sim/rot.h"
 #include "sim/trial.h"
 
 namespace raftd::sim {
@@ -107,6 +109,107 @@ TEST_F(ClusterTest, AuditFindsASyncedDiskInOrder) {
         for (uint32_t member = 1; member <= 3; ++member) cluster.audit(member);
     }
     EXPECT_GT(writer->acked(), 0u);
+}
+
+// A rolled-back directory was let in again once its starts had climbed past the number that its peers had
+// seen.
+TEST_F(ClusterTest, AnOldImageIsRefusedHoweverOftenItStarts) {
+    SimStorage image = cluster.storage(2);
+    Random random(1);
+    image.crash(random, CrashPolicy::lose_all());
+    for (int i = 0; i < 3; ++i) {
+        cluster.cut_power(2, CrashPolicy::lose_all());
+        cluster.start(2);
+        kernel.run_until(kernel.now() + seconds(5));  // all have seen it
+    }
+    cluster.put_back(2, image);
+    for (int i = 0; i < 8; ++i) {  // some of them unheard
+        for (uint32_t other : {1u, 3u}) network.cut(2, other, i % 2 == 0), network.cut(other, 2, i % 2 == 0);
+        if (!cluster.up(2) && !cluster.lost(2)) cluster.start(2);
+        kernel.run_until(kernel.now() + milliseconds(700));
+        cluster.kill(2);
+    }
+    EXPECT_GE(reached[Reach::put_back_refused], 4u);
+    for (uint32_t other : {1u, 3u}) network.cut(2, other, false), network.cut(other, 2, false);
+    auto writer = client(1, cluster.names(), 50);
+    until([&] { return writer->acked() > 20; });
+}
+
+// Whatever place of a stopped member's disk rots: it has what it had, or doesn't start.
+TEST(Rot, AMemberIsWholeOrRefusesToStart) {
+    std::map<std::string, int> places;
+    uint64_t survived = 0, refused = 0;
+    for (uint64_t seed = 1; seed <= 60; ++seed) {
+        Kernel kernel(seed);
+        SimNetwork network(kernel, seed);
+        Trace trace;
+        Reached reached;
+        Cluster cluster(kernel, network, trace, reached, {.segment_bytes = 32u << 10});
+        Ledger ledger(cluster.truth(), reached);
+        SimClient writer(kernel, network, ledger, reached, 1, cluster.names(),
+                         {.appends_per_second = 60, .bytes_max = 500, .follow = false});
+        for (uint32_t i = 1; i <= 3; ++i) cluster.start(i);
+        writer.start();
+        kernel.run_until(kernel.now() + seconds(5));
+        cluster.stop(1);
+        kernel.run_until(kernel.now() + seconds(2));
+        if (cluster.up(1)) cluster.kill(1);
+        cluster.comes_back = false;
+        Random random(seed);
+        std::optional<std::string> what;
+        while (!what) what = rot(cluster.storage(1), Cluster::kDataDir, random);
+        ++places[what->substr(0, what->find(' '))];
+        cluster.expect_damage(1);
+        cluster.start(1);  // throws when it comes with less than it promised, or with other entries
+        kernel.run_until(kernel.now() + milliseconds(1));
+        (cluster.up(1) ? survived : refused) += 1;
+    }
+    EXPECT_EQ(places.size(), 5u);
+    EXPECT_GT(survived, 5u);
+    EXPECT_GT(refused, 10u);
+}
+
+// Members whose messages take for ever are whole and connected as far as anybody can see.
+TEST_F(ClusterTest, NoProgressUnderAConnectedMajorityIsSeen) {
+    std::vector<std::unique_ptr<SimClient>> clients;
+    clients.push_back(client(1, cluster.names(), 20));
+    Progress progress(kernel, network, cluster, clients, reached, 0);
+    progress.begin();
+    cluster.kill(3);
+    EXPECT_NO_THROW(kernel.run_until(kernel.now() + seconds(30)));
+    EXPECT_GT(reached[Reach::majority_whole], 0u);
+    network.slow(1, 2, seconds(60));
+    network.slow(2, 1, seconds(60));
+    EXPECT_THROW(kernel.run_until(kernel.now() + seconds(60)), Violation);
+}
+
+// I19: neither a reply to an older message, nor one of another term, nor a minority's proves a reign.
+TEST(ReadProof, OnlyAMajoritysRepliesToWhatWasSentAfterwards) {
+    ReadProof proof(5);
+    auto at = [](int64_t seconds_in) { return Instant{} + seconds(seconds_in); };
+    proof.asked(1, Term{3}, 7, at(1));
+    proof.read_came(1, 2, 99, at(2));
+    for (uint32_t from : {2u, 3u, 4u}) proof.echoed(1, from, Term{3}, 7);
+    EXPECT_FALSE(proof.proven(1, Term{3}, 2, 99));
+    proof.asked(1, Term{3}, 8, at(3));
+    proof.asked(1, Term{3}, 8, at(1));  // a late copy changes nothing
+    proof.echoed(1, 2, Term{3}, 8);
+    proof.echoed(1, 3, Term{2}, 8);
+    EXPECT_FALSE(proof.proven(1, Term{3}, 2, 99));
+    proof.echoed(1, 3, Term{3}, 8);
+    EXPECT_TRUE(proof.proven(1, Term{3}, 2, 99));
+    EXPECT_FALSE(proof.proven(1, Term{4}, 2, 99));
+}
+
+// A run that is too tame must not pass for a proof.
+TEST(Reach, ABatchNamesWhatItMissed) {
+    Reached reached;
+    EXPECT_NE(reached.missing(Profile::swarm).find("vote_split"), std::string::npos);
+    EXPECT_EQ(reached.missing(Profile::quiet), "leader_elected restarted append_committed read_confirmed");
+    for (auto point : {Reach::leader_elected, Reach::restarted, Reach::append_committed}) reached.hit(point);
+    EXPECT_EQ(reached.missing(Profile::quiet), "read_confirmed");
+    reached.hit(Reach::read_confirmed);
+    EXPECT_EQ(reached.missing(Profile::quiet), "");
 }
 
 // Without this no failing seed could be repeated.

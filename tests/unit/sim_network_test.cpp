@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace raftd::sim {
 namespace {
 
@@ -165,6 +167,61 @@ TEST_F(SimNetworkTest, LocalCloseDeliversWhatWasSentFirst) {
     EXPECT_EQ(b.got.size(), 1u);
     EXPECT_EQ(b.closed, std::vector{io::CloseReason::remote});
     EXPECT_TRUE(a.closed.empty());
+}
+
+// The place of a connection that broke by its own last frames was given out twice: the second of two later
+// connections took the first one's away, and neither end of that was ever told.
+TEST_F(SimNetworkTest, ABreakAtTheLastFrameGivesThePlaceBackOnce) {
+    io::ConnId conn = connect();
+    network.set_host_up(2, false);
+    b.machine.reset();
+    network.set_host_up(2, true);
+    network.model.reset = 1;
+    uint32_t size = 4;
+    Slice frame = proto::make_frame(kType, 1, proto::fixed_bytes(size));
+    a.machine->run([&] {
+        a.net().send(conn, {&frame, 1});
+        a.net().close(conn);
+    });
+    network.model.reset = 0;
+    Peer c(kernel, network, 3);
+    c.net().listen(io::ConnClass::peer_control, "c:1");
+    io::ConnId first = a.net().connect(io::ConnClass::peer_control, "c:1");
+    io::ConnId second = a.net().connect(io::ConnClass::peer_control, "c:1");
+    run(seconds(1));
+    a.send(first, 7);
+    a.send(second, 8);
+    run(seconds(1));
+    std::sort(c.got.begin(), c.got.end());
+    EXPECT_EQ(c.got, (std::vector<uint32_t>{7, 8}));
+}
+
+// A flipped bit that the frame's checksum covers ends the connection; one in a body arrives.
+TEST_F(SimNetworkTest, CorruptFramesEndTheConnectionOrCarryAWrongBody) {
+    network.model.corrupt = 1;
+    uint64_t ended = 0, arrived = 0;
+    for (uint32_t i = 0; i < 200; ++i) {
+        a.closed.clear(), b.closed.clear(), b.got.clear(), b.opened.clear(), a.opened.clear();
+        io::ConnId conn = connect();
+        std::vector<std::byte> body(100);
+        uint32_t size = 4;
+        Slice frame = proto::make_frame(kType, i, proto::fixed_bytes(size), body);
+        a.machine->run([&] { a.net().send(conn, {&frame, 1}); });
+        run(seconds(1));
+        ASSERT_EQ(b.got.size() + b.closed.size(), 1u);
+        arrived += b.got.size();
+        if (!b.closed.empty()) {
+            ++ended;
+            EXPECT_EQ(b.closed[0], io::CloseReason::protocol);
+            EXPECT_EQ(a.closed, std::vector{io::CloseReason::reset});
+        } else {
+            a.net().close(conn);
+            run(seconds(1));
+        }
+    }
+    EXPECT_EQ(network.totals.corrupted, 200u);
+    EXPECT_GT(ended, 10u);
+    EXPECT_GT(arrived, 10u);
 }
 
 }  // namespace
