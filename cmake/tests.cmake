@@ -16,7 +16,8 @@ endfunction()
 
 raftd_unit_tests(base LINK raftd_base)
 raftd_unit_tests(proto LINK raftd_proto)
-add_library(raftd_raft_rig STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/support/raft_cluster.cpp)
+add_library(raftd_raft_rig STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/support/raft_cluster.cpp
+                                            ${CMAKE_SOURCE_DIR}/tests/support/raft_truth.cpp)
 target_link_libraries(raftd_raft_rig PUBLIC raft)
 raftd_unit_tests(raft LINK raft raftd_raft_rig SUPPORT raft_script.cpp)
 raftd_unit_tests(conf LINK raftd_conf)

@@ -35,6 +35,8 @@ Error error_of(raft::Refusal refusal) {
                          "raftctl member add takes the next free id by itself");
         case Refusal::too_many:
             return error(Errc::bad_input, "more members than a cluster may have (9 voters, 16 in all)");
+        case Refusal::malformed:
+            return error(Errc::bad_input, "the wanted members have no voter, or one of them twice");
     }
     return error(Errc::failed, "refused");
 }
@@ -88,12 +90,8 @@ bool MemberChanges::request(const ClientConn& conn, uint32_t stream, const pb::R
     return true;
 }
 
-NodeId MemberChanges::next_id() const {
-    NodeId highest{};
-    for (const auto* config : {&replica_.members().settled(), &replica_.members().in_force()})
-        if (!config->infos.empty()) highest = std::max(highest, config->infos.rbegin()->first);
-    return highest + 1;
-}
+// Above every id that was ever used, not only above those of the present members (B79).
+NodeId MemberChanges::next_id() const { return replica_.core().ids_used_upto() + 1; }
 
 void MemberChanges::fill(pb::MemberList& list) const {
     const Configuration& now = replica_.members().in_force();

@@ -8,8 +8,10 @@
 namespace raftd::raft {
 
 namespace {
-constexpr Term kTermMax{uint64_t{1} << 62};  // beyond it a message is nonsense
 constexpr Index kIndexMax{uint64_t{1} << 62};
+// Terms rise by one an election: nobody was away for so many. Without it a single wrong message could bring
+// everybody to the last term there is, where nobody can be elected any more.
+constexpr uint64_t kTermLeap = uint64_t{1} << 40;
 
 /// The term that a message speaks for; a pre-vote and its grant name a term that nobody is in yet.
 struct Spoken {
@@ -98,7 +100,20 @@ void Core::State::on(const ev::Durable& event) {
 
 void Core::State::on(const ev::Health& event) {
     health = event;
-    if (leads() && !health.may_lead && !as<Leader>()->handover) hand_over(best_successor(), false, true);
+    if (leads() && !may_lead() && !as<Leader>()->handover) hand_over(best_successor(), false, true);
+}
+
+void Core::State::on(const ev::Contradicted& event) {
+    Progress* to = follower(event.from);
+    if (to == nullptr) return;
+    to->contradicts = true;
+    const Tally rest = tally(membership(), [&](NodeId id) {
+        const Progress* other = follower(id);
+        return other != nullptr && other->contradicts ? -1 : 0;
+    });
+    if (rest != Tally::lost) return;
+    diverged = event.at;
+    become_follower(hard.term, NodeId{});
 }
 
 void Core::State::on(const ev::Peer& event) {
@@ -111,6 +126,7 @@ void Core::State::on(const ev::Peer& event) {
 // A closed connection of the leader most often means that its process is gone. Stickiness ends here, so that
 // this member grants a pre-vote; those that still hear the leader refuse, so a mere reset changes nothing.
 void Core::State::on(const ev::Link& event) {
+    if (event.up) meet(event.peer);
     auto* follower = as<Follower>();
     if (follower == nullptr || event.up || event.peer != follower->leader || follower->link_lost) return;
     follower->link_lost = true;
@@ -129,7 +145,9 @@ Core::Taken Core::State::on(const ev::Message& event) {
     const Taken nothing{log.last(), log.last()};
     if (event.from == self || event.from == NodeId{}) return nothing;
     const Spoken spoken = spoken_term(event.message);
-    if (spoken.term == Term{} || spoken.term >= kTermMax) return nothing;
+    if (spoken.term == Term{} || spoken.term >= kTermMax || spoken.term > hard.term + kTermLeap)
+        return nothing;
+    meet(event.from);
     if (term_rule(event)) return {log.last(), log.last()};
     return dispatch(event);
 }
@@ -263,8 +281,7 @@ Instant Core::State::deadline() const {
     if (const auto* leader = as<Leader>()) {
         first = std::min(first, leader->heartbeat_at);
     } else if (const auto* follower = as<Follower>()) {
-        if (follower->leader != NodeId{} || is_voter(membership(), self))
-            first = std::min(first, follower->election_at);
+        if (follower->leader != NodeId{} || needed()) first = std::min(first, follower->election_at);
     } else if (const auto* pre = as<PreCandidate>()) {
         first = std::min(first, pre->retry_at);
     } else if (const auto* candidate = as<Candidate>()) {
@@ -290,8 +307,8 @@ View Core::State::view() const {
     view.accepting = !leader->handover && !disk_stalled(options.disk_stall_max);
     view.reign_proven = log.term_at(commit) == hard.term;
     for (const Progress& to : leader->followers) {
-        view.followers.push_back(
-            {to.id, to.mode, to.match, to.next, to.window.bytes(), to.heard_at, to.regressed});
+        view.followers.push_back({to.id, to.mode, to.match, to.next, to.window.bytes(), to.heard_at,
+                                  to.regressed, answers(to, options.election_timeout) && near_end(to)});
         view.needed_from = std::min(view.needed_from, to.match + 1);
     }
     return view;
@@ -336,6 +353,7 @@ std::optional<Index> Core::keep_upto(const msg::Append& append, std::span<const 
 }
 bool Core::may_install(EntryId at) const { return at.index > state_->commit; }
 std::optional<Refusal> Core::may_change(const Membership& target) const { return state_->may_change(target); }
+NodeId Core::ids_used_upto() const { return state_->log.ids_used_upto(); }
 Role Core::role() const { return Role{static_cast<uint8_t>(state_->role.index())}; }
 Term Core::term() const { return state_->hard.term; }
 NodeId Core::leader() const { return state_->leader(); }

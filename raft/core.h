@@ -22,6 +22,7 @@ struct View {
         uint64_t in_flight_bytes;
         Instant heard_at;  // last answer of the present term
         bool regressed;    // reported less than it had acknowledged in this reign: its disk lost data (H2)
+        bool caught_up;    // answers, and has nearly all of the log: fit to become a voter
     };
     Role role;
     Term term;
@@ -61,7 +62,10 @@ public:
     /// (stale term, no match at prev). The caller checks the chain there first (H15).
     std::optional<Index> keep_upto(const msg::Append& append, std::span<const EntryMeta> entries) const;
     bool may_install(EntryId at) const;
+    /// Whether a change to `target` (not joint; its `next` is empty) may begin now.
     std::optional<Refusal> may_change(const Membership& target) const;
+    /// The highest id that a member ever had here: a new one must be above it.
+    NodeId ids_used_upto() const;
 
     Role role() const;
     Term term() const;

@@ -5,8 +5,25 @@
 namespace raftd::raft {
 
 bool Core::State::may_campaign() const {
-    return is_voter(membership(), self) && health.may_lead && health.may_vote &&
-           !disk_stalled(options.disk_stall_max) && removed_at_index <= log.config().index;
+    const bool untouched = log.last() == log.base().index && hard.term == log.base().term;
+    if (untouched && met_peers.size() + 1 < options.min_members) return false;
+    return needed() && may_lead() && health.may_vote && hard.term + 1 < kTermMax &&
+           !disk_stalled(options.disk_stall_max);
+}
+
+// A voter; or one that leaves by a C_new which isn't known to be committed: its log may be the only one that
+// has C_new, and then nobody else can be elected (thesis 4.2.2). It asks, but has no vote of its own.
+bool Core::State::needed() const {
+    const ConfigAt& newest = log.config();
+    if (removed_at_index != Index{} && removed_at_index >= newest.index) return false;
+    if (is_voter(newest.members, self)) return true;
+    const std::span<const ConfigAt> configs = log.configs();
+    return newest.index > commit && configs.size() > 1 && is_voter(configs[configs.size() - 2].members, self);
+}
+
+void Core::State::meet(NodeId peer) {
+    if (met_peers.size() + 1 >= options.min_members || !is_member(membership(), peer)) return;
+    if (std::find(met_peers.begin(), met_peers.end(), peer) == met_peers.end()) met_peers.push_back(peer);
 }
 
 bool Core::State::sticky() const {
@@ -60,12 +77,9 @@ void Core::State::pre_campaign() {
     pre.retry_at = now + draw();
     pre.votes.add(self, true);
     role = std::move(pre);
-    for (const auto* half_of : {&membership().now, &membership().next})
-        for (const Member& member : *half_of)
-            if (member.id != self && !member.learner) {
-                // Nothing is promised by asking, so it needn't wait for the disk.
-                say_now(member.id, msg::Vote{hard.term + 1, log.last_id(), true, false});
-            }
+    for (NodeId id : voters_of(membership()))
+        if (id != self)  // nothing is promised by asking, so it needn't wait for the disk
+            say_now(id, msg::Vote{hard.term + 1, log.last_id(), true, false});
     count_votes();
 }
 
@@ -77,10 +91,8 @@ void Core::State::campaign(bool transfer) {
     candidate.transfer = transfer;
     candidate.votes.add(self, true);
     role = std::move(candidate);
-    for (const auto* half_of : {&membership().now, &membership().next})
-        for (const Member& member : *half_of)
-            if (member.id != self && !member.learner)
-                say(member.id, msg::Vote{hard.term, log.last_id(), false, transfer});
+    for (NodeId id : voters_of(membership()))
+        if (id != self) say(id, msg::Vote{hard.term, log.last_id(), false, transfer});
 }
 
 void Core::State::count_votes() {
@@ -99,8 +111,10 @@ void Core::State::become_leader() {
     CHECK_EQ(raw(hard.vote), raw(self));
     Leader leader;
     leader.heartbeat_at = now + options.heartbeat;
+    leader.preference_at = now + options.election_timeout * 10;
     role = std::move(leader);
     configuration_changed();  // makes the followers
+    tell_the_removed();
 }
 
 void Core::State::leave_office() {
@@ -147,7 +161,7 @@ void Core::State::on_vote(NodeId from, const msg::Vote& vote) {
 
 void Core::State::on_vote_ok(NodeId from, const msg::VoteOk& answer_in) {
     if (!answer_in.granted && answer_in.removed_at > removed_at_index &&
-        answer_in.removed_at > log.config().index)
+        answer_in.removed_at >= log.config().index)
         removed_at_index = answer_in.removed_at;
     if (auto* pre = as<PreCandidate>()) {
         if (!answer_in.pre || (answer_in.granted && answer_in.term != hard.term + 1)) return;

@@ -45,9 +45,16 @@ Log::Log(const Restart& restart, uint64_t sizes_bytes_max)
       configs_(restart.configs.begin(), restart.configs.end()),
       sizes_(sizes_bytes_max) {
     CHECK(!configs_.empty());
+    note_ids(restart.ids_used_upto);
+    for (const ConfigAt& config : configs_) note_ids(config.members);
     CHECK_GE(raw(last_), raw(base_.index));
     CHECK_EQ(runs_.empty(), last_ == base_.index);
     CHECK_IMPLIES(!runs_.empty(), runs_.front().first == base_.index + 1 && runs_.front().term >= base_.term);
+}
+
+void Log::note_ids(const Membership& members) {
+    for (const auto* half : {&members.now, &members.next})
+        for (const Member& member : *half) note_ids(member.id);
 }
 
 Term Log::term_at(Index index) const {
@@ -83,6 +90,7 @@ void Log::append(std::span<const EntryMeta> entries) {
         sizes_.push(last_, entry.bytes);
         if (entry.membership != nullptr) {
             configs_.push_back({last_, *entry.membership});
+            note_ids(*entry.membership);
             ++config_version_;
         }
     }
@@ -122,12 +130,14 @@ void Log::reset(EntryId base, const Membership& members) {
     runs_.clear();
     sizes_.clear();
     configs_.assign(1, ConfigAt{base.index, members});
+    note_ids(members);
     ++config_version_;
 }
 
 void Log::set_base_config(const Membership& members) {
     if (configs_.front().members == members) return;
     configs_.front().members = members;
+    note_ids(members);
     ++config_version_;
 }
 

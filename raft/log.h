@@ -3,6 +3,7 @@
 // base + 1 to last; the base itself is known by term and index only (genesis or snapshot).
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -84,6 +85,9 @@ public:
     const ConfigAt& config() const { return configs_.back(); }
     /// The newest at or below `index`.
     const ConfigAt& config_at(Index index) const;
+    /// The highest id of any member that was ever seen; doesn't fall with a truncation.
+    NodeId ids_used_upto() const { return ids_used_upto_; }
+    void note_ids(NodeId upto) { ids_used_upto_ = std::max(ids_used_upto_, upto); }
     /// Rises whenever the configuration in force may have changed.
     uint64_t config_version() const { return config_version_; }
     const SizeRing& sizes() const { return sizes_; }
@@ -92,7 +96,7 @@ public:
 
     template <class Archive>
     void fields(Archive& archive) {
-        archive(base_, last_, runs_, configs_, config_version_, sizes_);
+        archive(base_, last_, runs_, configs_, config_version_, ids_used_upto_, sizes_);
     }
 
 private:
@@ -101,7 +105,10 @@ private:
     std::vector<TermRun> runs_;      // Invariant: first > base, rising in term and first
     std::vector<ConfigAt> configs_;  // Invariant: not empty, rising; [0] is at or below the base
     uint64_t config_version_ = 1;
+    NodeId ids_used_upto_{};
     SizeRing sizes_;
+
+    void note_ids(const Membership& members);
 };
 
 }  // namespace raftd::raft

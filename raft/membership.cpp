@@ -6,48 +6,140 @@
 
 namespace raftd::raft {
 
-namespace {
-constexpr size_t kVotersAllowed = 9, kMembersAllowed = 16;
+// --- how followers stand
+// ------------------------------------------------------------------------------------------
 
-std::vector<NodeId> voters_of(const std::vector<Member>& members) {
-    std::vector<NodeId> voters;
-    for (const Member& member : members)
-        if (!member.learner) voters.push_back(member.id);
-    return voters;
+/// It said something of this reign, lately.
+bool Core::State::answers(const Progress& to, Duration within) const {
+    return to.round != 0 && now - to.heard_at < within;
 }
-}  // namespace
+
+/// What it lacks is a part of what may be on its way to it anyhow.
+bool Core::State::near_end(const Progress& to) const {
+    if (to.mode != FollowerMode::stream || to.regressed || to.contradicts) return false;
+    if (to.match >= log.last()) return true;
+    return log.sizes().holds(to.match + 1) &&
+           log.sizes().bytes(to.match + 1, log.last()) <= options.in_flight_bytes_max / 2;
+}
+
+/// Whether a majority of this half's voters answered within T and, if asked for, has nearly all.
+bool Core::State::half_answers(const std::vector<Member>& half, bool near) const {
+    const auto& leader = std::get<Leader>(role);
+    return quorum_reaches({half, {}, false}, [&](NodeId id) -> uint64_t {
+               if (id == self) return disk_stalled(options.disk_stall_max) ? 0 : 1;
+               for (const Progress& to : leader.followers)
+                   if (to.id == id)
+                       return answers(to, options.election_timeout) && (!near || near_end(to)) ? 1 : 0;
+               return 0;
+           }) == 1;
+}
+
+// --- changes
+// ------------------------------------------------------------------------------------------------------
 
 std::optional<Refusal> Core::State::may_change(const Membership& target) const {
     const auto* leader = as<Leader>();
     if (leader == nullptr) return Refusal::not_leading;
     if (log.term_at(commit) != hard.term) return Refusal::no_own_commit;
-    if (log.config().index > commit || membership().joint() || leader->wanted) return Refusal::in_progress;
-    const std::vector<NodeId> voters = voters_of(target.now);
-    if (voters.size() > kVotersAllowed || target.now.size() > kMembersAllowed) return Refusal::too_many;
-    // The new half must be able to decide from its first moment on.
-    size_t ready = 0;
+    if (log.config().index > commit || membership().joint() || leader->wanted || leader->handover)
+        return Refusal::in_progress;
+    if (target.joint() || !well_formed(target)) return Refusal::malformed;
+    const std::vector<Member>& present = membership().now;
+    const std::vector<NodeId> voters = voters_of(target.now), voters_now = voters_of(present);
+    if ((voters.size() > options.voters_max && voters.size() > voters_now.size()) ||
+        (target.now.size() > options.members_max && target.now.size() > present.size()))
+        return Refusal::too_many;
+    for (const Member& member : target.now)
+        if (!is_member(membership(), member.id) && member.id <= log.ids_used_upto()) return Refusal::id_used;
+    if (voters == voters_now) return std::nullopt;
     for (NodeId id : voters) {
-        bool live = id == self, near = id == self;
-        for (const Progress& to : leader->followers)
-            if (to.id == id) {
-                live = now - to.heard_at < options.election_timeout;
-                near = to.mode == FollowerMode::stream && to.match + 1024 > log.last();
-            }
-        if (!is_voter(membership(), id) && !near) return Refusal::not_caught_up;
-        ready += live ? 1 : 0;
+        if (is_voter(membership(), id)) continue;
+        auto ready = [&](const Progress& to) {
+            return to.id == id && answers(to, options.election_timeout) && near_end(to);
+        };
+        if (std::none_of(leader->followers.begin(), leader->followers.end(), ready))
+            return Refusal::not_caught_up;
     }
-    if (voters.empty() || ready < voters.size() / 2 + 1) return Refusal::would_lose_quorum;
+    // Each half must be able to decide from the first moment on, and go on doing so.
+    if (!half_answers(present, false) || !half_answers(target.now, true)) return Refusal::would_lose_quorum;
     return std::nullopt;
 }
 
 void Core::State::on(const ev::ProposeMembership& event) {
-    auto* leader = as<Leader>();
-    if (leader == nullptr || may_change(event.target)) return;
+    if (leads() && !may_change(event.target)) begin_change(event.target.now);
+}
+
+void Core::State::begin_change(const std::vector<Member>& target) {
+    auto& leader = std::get<Leader>(role);
     // A change of learners alone moves no quorum and needs no joint step.
-    if (voters_of(event.target.now) == voters_of(membership().now))
-        leader->wanted = Membership{event.target.now, {}, false};
+    if (voters_of(target) == voters_of(membership().now))
+        leader.wanted = Membership{target, {}, false};
     else
-        leader->wanted = Membership{membership().now, event.target.now, true};
+        leader.wanted = Membership{membership().now, target, true};
+}
+
+/// At each heartbeat: what the configuration in force asks its leader to do by itself.
+void Core::State::follow_up() {
+    auto& leader = std::get<Leader>(role);
+    for (Progress& to : leader.followers)
+        to.near_rounds = answers(to, half()) && near_end(to) ? to.near_rounds + 1 : 0;
+    // Who was removed is told for a while after the commit, then no more.
+    std::erase_if(leader.followers, [&](const Progress& to) { return to.leaves_at <= now; });
+    if (log.config().index <= commit)
+        for (Progress& to : leader.followers)
+            if (to.leaves_at == kNever && !is_member(membership(), to.id))
+                to.leaves_at = now + options.election_timeout * 2;
+    if (leader.handover) leader.handover->told = false;  // it may have been lost: said again
+    promote_learners();
+    prefer_higher_priority();
+}
+
+// The intent stands in the configuration, so whoever leads carries it on. All that are ready go together, so
+// that growing from one to three doesn't stop at two.
+void Core::State::promote_learners() {
+    const auto& leader = std::get<Leader>(role);
+    std::vector<NodeId> ready;
+    for (const Member& member : membership().now) {
+        const Progress* to = member.learner && member.promote ? follower(member.id) : nullptr;
+        if (to != nullptr && to->near_rounds >= 2) ready.push_back(member.id);
+    }
+    for (; !ready.empty() && !leader.wanted; ready.pop_back()) {
+        Membership target{membership().now, {}, false};
+        for (Member& member : target.now)
+            if (std::find(ready.begin(), ready.end(), member.id) != ready.end())
+                member.learner = member.promote = false;
+        if (!may_change(target)) begin_change(target.now);
+    }
+}
+
+// A leader follows its newest configuration as soon as it is in the log. Who is no longer in it still gets
+// the entry that says so, and its commit (follow_up).
+void Core::State::configuration_changed() {
+    auto& leader = std::get<Leader>(role);
+    leader.wanted.reset();
+    for (const auto* half_of : {&membership().now, &membership().next})
+        for (const Member& member : *half_of) follow(member.id);
+}
+
+// Elected with a change in its log that isn't known to be committed: who left by it may not have heard.
+void Core::State::tell_the_removed() {
+    const std::span<const ConfigAt> configs = log.configs();
+    if (log.config().index <= commit || configs.size() < 2) return;
+    const Membership& before = configs[configs.size() - 2].members;
+    for (const auto* half_of : {&before.now, &before.next})
+        for (const Member& member : *half_of) follow(member.id);
+}
+
+void Core::State::follow(NodeId id) {
+    auto& followers = std::get<Leader>(role).followers;
+    if (id == self || follower(id) != nullptr) return;
+    Progress fresh;
+    fresh.id = id;
+    fresh.next = log.last() + 1;
+    fresh.heard_at = now;
+    followers.push_back(std::move(fresh));
+    std::sort(followers.begin(), followers.end(),
+              [](const Progress& a, const Progress& b) { return a.id < b.id; });
 }
 
 /// The no-op that opens a reign, and membership entries that are due: the caller builds and proposes them.
@@ -64,34 +156,17 @@ void Core::State::want_entries(Output& output) {
     }
 }
 
-// A leader follows its newest configuration as soon as it is in the log. Who is no longer in it still gets
-// the entry that says so, and its commit, for a while.
-void Core::State::configuration_changed() {
-    auto& leader = std::get<Leader>(role);
-    leader.wanted.reset();
-    for (Progress& to : leader.followers) {
-        if (is_member(membership(), to.id))
-            to.leaves_at = kNever;
-        else if (to.leaves_at == kNever)
-            to.leaves_at = now + options.election_timeout * 2;
-    }
-    for (const auto* half_of : {&membership().now, &membership().next}) {
-        for (const Member& member : *half_of) {
-            if (member.id == self || follower(member.id) != nullptr) continue;
-            Progress fresh;
-            fresh.id = member.id;
-            fresh.next = log.last() + 1;
-            fresh.heard_at = now;
-            leader.followers.push_back(std::move(fresh));
-        }
-    }
-    std::sort(leader.followers.begin(), leader.followers.end(),
-              [](const Progress& a, const Progress& b) { return a.id < b.id; });
-}
-
+// The change is done: a leader that is no voter any more brings a successor up and goes. Meanwhile it takes
+// nothing new; without a successor it goes at once.
 void Core::State::leave_if_removed() {
     if (log.config().index > commit || membership().joint() || is_voter(membership(), self)) return;
-    become_follower(hard.term, NodeId{});
+    auto& leader = std::get<Leader>(role);
+    for (Progress& to : leader.followers)
+        if (!is_member(membership(), to.id)) to.due = true;  // nobody else will tell them of the commit
+    if (leader.handover)
+        leader.handover->must_leave = true;
+    else
+        hand_over(best_successor(), false, true);
 }
 
 // --- transfer
@@ -101,21 +176,34 @@ bool Core::State::fit_to_lead(const Leader& leader, NodeId id) const {
     if (id == self || !is_voter(membership(), id) || !peer_may_lead(id)) return false;
     for (const Progress& to : leader.followers)
         if (to.id == id)
-            return to.mode == FollowerMode::stream && now - to.heard_at < half() && !to.regressed &&
+            return near_end(to) && answers(to, half()) &&
                    !(to.owes && now - to.owes_since > options.disk_stall_max);
     return false;
 }
 
 NodeId Core::State::best_successor() const {
     const auto& leader = std::get<Leader>(role);
-    NodeId best{};
-    Index best_match{};
+    const Progress* best = nullptr;
+    auto rank = [&](const Progress& to) {
+        return std::pair{member_of(membership(), to.id)->priority, to.match};
+    };
     for (const Progress& to : leader.followers)
-        if (fit_to_lead(leader, to.id) && (best == NodeId{} || to.match > best_match)) {
-            best = to.id;
-            best_match = to.match;
-        }
-    return best;
+        if (fit_to_lead(leader, to.id) && (best == nullptr || rank(to) > rank(*best))) best = &to;
+    return best == nullptr ? NodeId{} : best->id;
+}
+
+// At most once in 10 T over all reigns: a new leader waits so long, too (H27). Otherwise priority and a bad
+// disk would hand leadership back and forth.
+void Core::State::prefer_higher_priority() {
+    auto& leader = std::get<Leader>(role);
+    const Member* me = member_of(membership(), self);
+    if (me == nullptr || now < leader.preference_at || leader.handover || leader.wanted ||
+        membership().joint() || log.config().index > commit || log.term_at(commit) != hard.term)
+        return;
+    const NodeId best = best_successor();
+    if (best == NodeId{} || member_of(membership(), best)->priority <= me->priority) return;
+    leader.preference_at = now + options.election_timeout * 10;
+    hand_over(best, false, false);
 }
 
 void Core::State::on(const ev::Transfer& event) {
@@ -142,7 +230,7 @@ void Core::State::drive_handover() {
     Leader::Handover& over = *leader.handover;
     if (now >= over.ends_at) return end_handover(Output::TransferEnd::timed_out);
     const Progress* to = follower(over.to);
-    if (to == nullptr) return end_handover(Output::TransferEnd::unfit);
+    if (to == nullptr || !is_voter(membership(), over.to)) return end_handover(Output::TransferEnd::unfit);
     if (over.told || to->match != log.last()) return;
     over.told = true;
     say_now(over.to, msg::TimeoutNow{hard.term});
@@ -166,6 +254,7 @@ void Core::State::on_snapshot(NodeId from, const msg::Snapshot& offer) {
 }
 
 void Core::State::on(const ev::Installed& event) {
+    log.note_ids(event.ids_used_upto);
     if (event.at.index <= commit) return;  // overtaken by the log meanwhile
     if (log.matches(event.at)) {
         raise_commit(event.at.index);

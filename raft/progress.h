@@ -70,7 +70,7 @@ struct Progress {
     Instant heard_at;            // last answer in this term
     Instant owes_since;          // meaningful while `owes`
     Instant paused_until;        // no entries before (no room there, nothing to send here)
-    Instant leaves_at = kNever;  // removed from the configuration: told about it until then
+    Instant leaves_at = kNever;  // isn't in the configuration any more: is told about it until then
     uint64_t round = 0;          // newest confirmation round it echoed
     uint64_t match_round = 0;    // my round when match last moved
     uint64_t fetch = 0;          // id of the fetch under way; 0: none
@@ -81,7 +81,9 @@ struct Progress {
     bool due = true;         // a message is owed even if it is empty
     bool probe_out = false;  // a probe is on its way
     bool readers_waiting = false;
-    bool regressed = false;  // reported less than it had acknowledged in this reign (H2)
+    bool regressed = false;    // reported less than it had acknowledged in this reign (H2)
+    bool contradicts = false;  // holds other bytes than my log (H15)
+    uint32_t near_rounds = 0;  // heartbeats in a row at which it answered and had nearly all
 
     void to_probe(Index next_to_try);
     void to_stream();
@@ -95,7 +97,7 @@ struct Progress {
     void fields(Archive& archive) {
         archive(id, mode, match, next, window, heard_at, owes_since, paused_until, leaves_at, round,
                 match_round, fetch, ready, commit_sent, blocked_at, owes, due, probe_out, readers_waiting,
-                regressed);
+                regressed, contradicts, near_rounds);
     }
 };
 

@@ -48,5 +48,18 @@ Tally tally(const Membership& membership, AnswerOf answer_of) {
 bool is_member(const Membership& membership, NodeId id);
 /// Votes in either half.
 bool is_voter(const Membership& membership, NodeId id);
+/// What both halves say of it; `next` wins.
+const Member* member_of(const Membership& membership, NodeId id);
+
+/// The voters alone, in order.
+std::vector<NodeId> voters_of(const std::vector<Member>& members);
+/// Those of both halves, each once.
+std::vector<NodeId> voters_of(const Membership& membership);
+/// Ids rise and aren't 0, each half has a voter and at most kVotersMax members, only learners wait to be
+/// promoted.
+bool well_formed(const Membership& membership);
+/// Whether `after` may come directly behind `before`: C_old to a joint one, a joint one to its C_new, or a
+/// change that leaves the voters as they are (thesis 4.3).
+bool may_follow(const Membership& before, const Membership& after);
 
 }  // namespace raftd::raft

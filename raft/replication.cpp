@@ -10,12 +10,13 @@ namespace raftd::raft {
 
 namespace {
 /// What `append` says of itself: consecutive, in order of term, none newer than its sender.
-bool well_formed(const msg::Append& append, std::span<const EntryMeta> entries) {
+bool consistent(const msg::Append& append, std::span<const EntryMeta> entries) {
     if (append.last < append.prev.index || append.last - append.prev.index != entries.size()) return false;
     EntryId before = append.prev;
     for (const EntryMeta& entry : entries) {
         if (entry.id.index != before.index + 1 || entry.id.term < before.term || entry.id.term == Term{})
             return false;
+        if (entry.membership != nullptr && !well_formed(*entry.membership)) return false;
         before = entry.id;
     }
     return before.term <= append.term;
@@ -24,7 +25,7 @@ bool well_formed(const msg::Append& append, std::span<const EntryMeta> entries) 
 
 Core::State::Fit Core::State::judge(const msg::Append& append, std::span<const EntryMeta> entries) const {
     using Kind = Fit::Kind;
-    if (!well_formed(append, entries)) return {Kind::malformed, {}, 0, {}};
+    if (!consistent(append, entries)) return {Kind::malformed, {}, 0, {}};
     const EntryId base = log.base();
     // What the base covers is committed, so every leader of this term has it: only the rest needs a look.
     size_t covered = 0;
@@ -42,7 +43,9 @@ Core::State::Fit Core::State::judge(const msg::Append& append, std::span<const E
     }
     const Index keep = entries[first_new].id.index - 1;
     if (keep < commit) return {Kind::diverged, keep + 1, 0, {}};
-    if (health.hole_first != Index{} && append.last >= health.hole_first) return {Kind::repairing, {}, 0, {}};
+    // What replaces the hole with all behind it heals it; what comes behind it has to wait for the repair.
+    const bool whole = health.hole_first == Index{} || append.last < health.hole_first;
+    if (!whole && keep >= health.hole_first) return {Kind::repairing, {}, 0, {}};
     if (!health.may_ack) return {Kind::no_room, {}, 0, {}};
     return {Kind::good, keep, first_new, append.last};
 }
@@ -72,6 +75,7 @@ Core::Taken Core::State::on_append(const ev::Message& event, const msg::Append& 
         case Fit::Kind::good: break;
     }
     if (fit.keep < log.last()) cut_log(fit.keep);
+    if (fit.keep < health.hole_first) health.hole_first = Index{};
     log.append(event.entries.subspan(fit.first_new));
     // Only what this very message verified may become committed: behind it may lie a dead leader's tail
     // (B23).
@@ -110,6 +114,8 @@ Core::Taken Core::State::on(const ev::Propose& event) {
         ++at;
         CHECK_EQ(raw(entry.id.index), raw(at));
         CHECK_EQ(raw(entry.id.term), raw(hard.term));
+        if (entry.membership != nullptr)
+            CHECK(well_formed(*entry.membership) && may_follow(membership(), *entry.membership));
     }
     const uint64_t version = log.config_version();
     log.append(event.entries);
@@ -184,7 +190,8 @@ void Core::State::on_append_no(NodeId from, const msg::AppendNo& no) {
 }
 
 Index Core::State::own_match() const {
-    return planted(PlantedBug::count_unsynced_self) ? log.last() : durable;
+    if (planted(PlantedBug::count_unsynced_self)) return log.last();
+    return health.hole_first == Index{} ? durable : std::min(durable, health.hole_first - 1);
 }
 
 void Core::State::advance_commit() {
@@ -221,16 +228,16 @@ void Core::State::heartbeat_due() {
     auto& leader = std::get<Leader>(role);
     leader.heartbeat_at = now + options.heartbeat;
     if (options.check_quorum && !quorum_active()) return become_follower(hard.term, NodeId{});
-    if (disk_stalled(options.election_timeout) && !leader.handover) {
+    if (disk_stalled(std::min(options.election_timeout, options.disk_stall_max)) && !leader.handover) {
         hand_over(best_successor(), false, true);
         if (!leads()) return;
     }
     ++leader.round;
-    std::erase_if(leader.followers, [&](const Progress& to) { return to.leaves_at <= now; });
     for (Progress& to : leader.followers) {
         to.due = true;
         to.probe_out = false;
     }
+    follow_up();
 }
 
 void Core::State::send_appends(Output& output) {

@@ -16,6 +16,8 @@
 
 namespace raftd::raft {
 
+inline constexpr Term kTermMax{uint64_t{1} << 62};  // from it on a message is nonsense
+
 /// Who answered a (pre-)vote, and how.
 struct Votes {
     struct Answer {
@@ -102,10 +104,11 @@ struct Leader {
         }
     };
     std::optional<Handover> handover;
-    std::optional<Membership> wanted;  // asked for by ProposeMembership, not in the log yet
+    std::optional<Membership> wanted;  // asked for, or due by intent; not in the log yet
+    Instant preference_at;             // no handing over for priority before
     template <class Archive>
     void fields(Archive& archive) {
-        archive(followers, round, heartbeat_at, reads, handover, wanted);
+        archive(followers, round, heartbeat_at, reads, handover, wanted, preference_at);
     }
 };
 
@@ -149,6 +152,7 @@ struct Core::State {
     void on(const ev::Health&);
     void on(const ev::Peer&);
     void on(const ev::Link&);
+    void on(const ev::Contradicted&);
     void on(const ev::Readers& event) { readers_waiting = event.waiting; }
     void on(const ev::Heard&);
     Taken on(const ev::Message&);
@@ -190,6 +194,10 @@ struct Core::State {
     }
     Duration half() const { return options.election_timeout / 2; }
     bool may_campaign() const;
+    bool needed() const;
+    bool may_lead() const { return health.may_lead && health.hole_first == Index{}; }
+    /// Somebody of the configuration is there (min_members).
+    void meet(NodeId peer);
     /// A leader of the present term was heard so recently that votes against it are refused.
     bool sticky() const;
     void become_follower(Term term, NodeId of);
@@ -247,6 +255,15 @@ struct Core::State {
     // -------------------------------------------------------------------------------------
     std::optional<Refusal> may_change(const Membership& target) const;
     void on(const ev::ProposeMembership&);
+    bool answers(const Progress& to, Duration within) const;
+    bool near_end(const Progress& to) const;
+    bool half_answers(const std::vector<Member>& half, bool near) const;
+    void begin_change(const std::vector<Member>& target);
+    void follow_up();
+    void promote_learners();
+    void prefer_higher_priority();
+    void tell_the_removed();
+    void follow(NodeId id);
     void on(const ev::Transfer&);
     void on(const ev::SnapshotEnded&);
     void on(const ev::Installed&);
@@ -285,7 +302,7 @@ struct Core::State {
 
     Index promised{};          // the match that this term's leader was, or will be, told
     Index removed_at_index{};  // a committed configuration from here on excludes me
-    std::vector<NodeId> unfit_peers;
+    std::vector<NodeId> unfit_peers, met_peers;
     bool readers_waiting = false;
     uint64_t read_counter = 0, fetch_counter = 0;
     Ring<AskedRead> asked_reads;

@@ -40,6 +40,9 @@ struct Restart {
     std::span<const ConfigAt> configs;
     Health health;
     uint64_t boot = 0;  // this start's number: makes read ids unique over restarts
+    /// The highest id that any member ever had, as far as the snapshot and the replicated state know: ids
+    /// never return (B79). The configurations of the log are counted by the core itself.
+    NodeId ids_used_upto{};
 };
 
 namespace ev {
@@ -85,6 +88,7 @@ struct Heard {
 struct Installed {
     EntryId at;
     Membership members;
+    NodeId ids_used_upto{};  // as in Restart
 };
 /// The log's files up to here are about to go.
 struct Compacted {
@@ -104,6 +108,12 @@ using raft::Health;  // mine has changed
 struct Transfer {
     NodeId to;
 };
+/// To a leader: `from` holds other bytes at `at` than this member's log, by chain and in a good frame (H15).
+/// Once a majority says so, the leader steps down and Output::diverged names the entry.
+struct Contradicted {
+    NodeId from;
+    Index at;
+};
 /// A linearizable read begins; ends in Output::reads or reads_failed.
 struct Read {
     ReadId id;
@@ -119,7 +129,7 @@ struct Event {
     Instant now;
     std::variant<ev::Tick, ev::Propose, ev::ProposeMembership, ev::Message, ev::Durable, ev::Fetched,
                  ev::SnapshotEnded, ev::Heard, ev::Installed, ev::Compacted, ev::Link, ev::Peer, ev::Health,
-                 ev::Transfer, ev::Read, ev::Readers>
+                 ev::Transfer, ev::Read, ev::Readers, ev::Contradicted>
         what;
 };
 
@@ -181,8 +191,8 @@ struct Output {
     std::optional<ConfigAt> membership;           // in force has changed: appended, rolled back, installed
     std::optional<RoleChange> role;
     std::optional<TransferEnd> transfer;
-    std::optional<Index> diverged;  // the leader contradicts this entry, which is committed here; nothing was
-                                    // changed: stop (exit 22, H6)
+    std::optional<Index> diverged;  // the leader contradicts this entry, which is committed here (H6), or, to
+                                    // a leader, a majority does (H15); nothing was changed: stop (exit 22)
 
     void clear() {
         reset.reset(), write.reset(), want.reset(), install.reset(), lost_after.reset();
@@ -194,12 +204,13 @@ struct Output {
 /// Why a change of membership can't begin now.
 enum class Refusal : uint8_t {
     not_leading,
-    no_own_commit,
-    in_progress,
-    would_lose_quorum,
-    not_caught_up,
-    id_used,
-    too_many,
+    no_own_commit,      // nothing of the present term is committed yet
+    in_progress,        // another change, or a transfer of leadership
+    would_lose_quorum,  // too few voters answer, of the present configuration or of the asked one
+    not_caught_up,      // a new voter lags, or doesn't answer
+    id_used,            // a new member's id isn't above all that were ever used
+    too_many,           // grows beyond voters_max or members_max
+    malformed,          // not in order of id, no voter, a voter to be promoted, already joint
 };
 
 }  // namespace raftd::raft

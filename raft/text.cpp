@@ -42,6 +42,7 @@ std::string members_text(const std::vector<Member>& members) {
         out += number(member.id);
         if (member.learner) out += '?';
         if (member.promote) out += '!';
+        if (member.priority != 0) out += '*' + std::to_string(member.priority);
     }
     return out + "}";
 }
@@ -116,6 +117,9 @@ struct EventText {
     }
     std::string operator()(const ev::Transfer& e) const { return "transfer " + text(e.to); }
     std::string operator()(const ev::Read& e) const { return "read " + number(e.id); }
+    std::string operator()(const ev::Contradicted& e) const {
+        return "contradicted by " + text(e.from) + " at " + number(e.at);
+    }
     std::string operator()(const ev::Readers& e) const {
         return std::string("readers ") + (e.waiting ? "waiting" : "none");
     }
@@ -152,6 +156,7 @@ std::string text(Refusal refusal) {
         case Refusal::not_caught_up: return "not-caught-up";
         case Refusal::id_used: return "id-used";
         case Refusal::too_many: return "too-many";
+        case Refusal::malformed: return "malformed";
     }
     return "?";
 }

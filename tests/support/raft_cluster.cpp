@@ -24,13 +24,18 @@ std::optional<Entry> Image::at(Index index) const {
 }
 const Entry& Member_::at(Index index) const { return log.at(index - log_base.index - 1); }
 
-Cluster::Cluster(std::vector<Member> members, const Options& options, uint64_t seed) : seed_(seed) {
-    for (const Member& named : members) {
+Cluster::Cluster(std::vector<Member> members, const Options& options, uint64_t seed, size_t spares)
+    : seed_(seed), truth_members_{Index{}, {members, {}, false}} {
+    std::vector<NodeId> all;
+    for (const Member& named : members) all.push_back(named.id);
+    ids_committed_.insert(all.begin(), all.end());
+    for (; spares > 0; --spares) all.push_back(all.back() + 1);
+    for (NodeId id : all) {
         auto member = std::make_unique<Member_>();
-        member->id = named.id;
+        member->id = id;
         member->options = options;
-        member->disk.base_config = member->disk.snapshot_config = {Index{}, Membership{members, {}, false}};
-        members_[named.id] = std::move(member);
+        member->disk.base_config = member->disk.snapshot_config = truth_members_;
+        members_[id] = std::move(member);
     }
 }
 
@@ -128,6 +133,9 @@ void Cluster::step(NodeId id, const std::vector<Entry>& entries, Event event) {
     }
     if (auto* proposal = std::get_if<ev::Propose>(&event.what)) proposal->entries = known;
     if (on_step) on_step(id, event);
+    for (const Entry& entry : entries)
+        if (entry.membership && std::holds_alternative<ev::Propose>(event.what))
+            check_change(member, member.core->view().membership, entry);
     const Core::Taken taken = member.core->step(event);
     if (taken.keep_upto < member.last()) {
         if (taken.keep_upto < member.log_base.index) throw Violation(name(id) + " cut below its base");
@@ -143,6 +151,7 @@ void Cluster::step(NodeId id, const std::vector<Entry>& entries, Event event) {
     if (member.last() > member.log_base.index &&
         member.core->term_at(member.last()) != member.at(member.last()).id.term)
         throw Violation(name(id) + " log and core differ in term");
+    check_config(member);
 }
 
 void Cluster::set_log(NodeId id, const std::vector<Term>& terms, HardState hard) {
@@ -367,73 +376,6 @@ void Cluster::install(Member_& member, const Output::Install& what) {
     const ev::Installed installed{from.log_base, from.base_config.members};
     step(member.id, {}, {now, installed});
     turn(member.id);
-}
-
-void Cluster::check_leader(Member_& member) {
-    if (member.core->role() != Role::leader) return;
-    auto [first, fresh] = leaders_.emplace(member.core->term(), member.id);
-    if (first->second != member.id)
-        throw Violation("two leaders in term " + std::to_string(raw(member.core->term())));
-    if (!fresh) return;
-    for (const Entry& entry : truth_) {  // leader completeness
-        if (entry.id.index <= member.log_base.index) continue;
-        if (entry.id.index > member.last() || member.at(entry.id.index).id != entry.id)
-            throw Violation(name(member.id) + " leads without committed entry " +
-                            std::to_string(raw(entry.id.index)));
-    }
-}
-
-bool Cluster::durable_on(NodeId id, const Entry& entry) const {
-    const Image& disk = members_.at(id)->disk;
-    if (entry.id.index <= std::max(disk.base.index, disk.snapshot.index)) return true;
-    const std::optional<Entry> held = disk.at(entry.id.index);
-    return held && held->id == entry.id;
-}
-
-void Cluster::check_commit(Member_& member, Index commit) {
-    if (commit < member.commit_seen) throw Violation(name(member.id) + " took a commit back");
-    for (Index at = member.commit_seen + 1; at <= commit; ++at) {
-        if (at <= member.log_base.index) continue;
-        const Entry& entry = member.at(at);
-        if (at > committed()) {
-            if (at != committed() + 1) throw Violation(name(member.id) + " committed with a gap");
-            truth_.push_back(entry);
-        }
-        const Entry& agreed = truth_.at(raw(at) - first_truth_ - 1);
-        if (agreed.id != entry.id || agreed.value != entry.value)
-            throw Violation(name(member.id) + " committed another entry at " + std::to_string(raw(at)));
-    }
-    if (commit > member.commit_seen && member.core->role() == Role::leader) {
-        const Entry& newest = member.at(commit);
-        if (newest.id.term != member.core->term())
-            throw Violation(name(member.id) + " committed an older term by counting");
-        const Membership members = member.core->view().membership.members;
-        if (quorum_reaches(members, [&](NodeId id) -> uint64_t { return durable_on(id, newest) ? 1 : 0; }) !=
-            1)
-            throw Violation(name(member.id) + " committed without a durable majority");
-    }
-    member.commit_seen = commit;
-}
-
-void Cluster::check_log_matching() const {
-    for (const auto& [id, member] : members_)
-        for (const Entry& entry : member->log) {
-            auto made = values_.find(entry.id);
-            if (made == values_.end() || made->second != entry.value)
-                throw Violation(name(id) + " holds an entry nobody made");
-        }
-    for (const auto& [a_id, a] : members_)
-        for (const auto& [b_id, b] : members_) {
-            bool equal = true;  // walking down: below an equal entry all are equal
-            Index at = std::min(a->last(), b->last());
-            bool met = false;
-            for (; at > std::max(a->log_base.index, b->log_base.index); at = at - 1) {
-                equal = a->at(at).id == b->at(at).id;
-                if (met && !equal)
-                    throw Violation("logs of " + name(a_id) + " and " + name(b_id) + " don't match");
-                met = met || equal;
-            }
-        }
 }
 
 bool Cluster::flush() {

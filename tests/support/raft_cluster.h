@@ -1,7 +1,7 @@
 // A cluster of bare cores with its own network and disks, for tests of raft/: no daemon, no bytes. Nothing
 // happens by itself: messages wait on their link until delivered, writes wait on their disk until persisted,
 // time stands. Every step is followed by checks against a truth kept outside the members (known-bugs I1-I8,
-// I10): a violation throws Violation with a text.
+// I10, I15, I16): a violation throws Violation with a text.
 #pragma once
 
 #include <deque>
@@ -80,7 +80,9 @@ struct Member_ {
 
 class Cluster {
 public:
-    Cluster(std::vector<Member> members, const Options& options, uint64_t seed);
+    /// The members of the genesis, and `spares` more with the ids that follow: they have the same genesis,
+    /// and belong to nothing until a change names them.
+    Cluster(std::vector<Member> members, const Options& options, uint64_t seed, size_t spares = 0);
 
     void start(NodeId id);
     /// The first `keep` unsynced writes reach the disk all the same; the rest and all memory are lost.
@@ -127,16 +129,23 @@ public:
     std::function<void(NodeId, const Event&)> on_step;      // before each
     std::function<void(NodeId, const Output&)> on_collect;  // after each
     uint64_t append_messages = 0;
+    uint64_t changes_committed = 0;  // configurations that aren't joint
+    /// The newest committed configuration.
+    const Membership& committed_members() const { return truth_members_.members; }
+    size_t uncommitted_configs(const Member_& member) const;
 
 private:
     void perform(Member_& member, Output& output);
     void send(Member_& member, const Send& send);
     void check_leader(Member_& member);
     void check_commit(Member_& member, Index commit);
+    void check_change(const Member_& member, const ConfigAt& before, const Entry& change) const;
+    void check_config(const Member_& member) const;
     void note(const Member_& member, const std::string& line);
     void install(Member_& member, const Output::Install& what);
     bool durable_on(NodeId id, const Entry& entry) const;
 
+    uint64_t seed_;
     std::map<NodeId, std::unique_ptr<Member_>> members_;
     std::map<std::pair<NodeId, NodeId>, std::deque<Letter>> links_;
     std::map<Term, NodeId> leaders_;
@@ -144,8 +153,9 @@ private:
     std::map<EntryId, uint64_t> values_;
     std::vector<Entry> truth_;  // committed, from first_truth_ + 1 on
     uint64_t first_truth_ = 0;
+    ConfigAt truth_members_;          // the newest in truth_, else the genesis'
+    std::set<NodeId> ids_committed_;  // of any committed configuration
     uint64_t next_value_ = 1;
-    uint64_t seed_;
     Output output_;
 };
 

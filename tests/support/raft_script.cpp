@@ -1,65 +1,15 @@
 #include "tests/support/raft_script.h"
 
-#include <algorithm>
 #include <functional>
-#include <sstream>
 
 #include "raft/quorum.h"
 #include "raft/text.h"
 #include "tests/support/raft_cluster.h"
+#include "tests/support/raft_words.h"
 
 namespace raftd::raft::test {
 
 namespace {
-
-struct Wrong : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-/// One command: its words, and its key=value arguments.
-struct Command {
-    std::vector<std::string> words;
-    std::map<std::string, std::string> named;
-
-    explicit Command(const std::string& line) {
-        std::istringstream in(line);
-        for (std::string word; in >> word;) {
-            const size_t equal = word.find('=');
-            if (equal == std::string::npos)
-                words.push_back(word);
-            else
-                named[word.substr(0, equal)] = word.substr(equal + 1);
-        }
-    }
-    const std::string& word(size_t at) const {
-        if (at >= words.size()) throw Wrong("a word is missing");
-        return words[at];
-    }
-    bool has(const std::string& word) const {
-        return std::find(words.begin(), words.end(), word) != words.end();
-    }
-    uint64_t number(const std::string& name, uint64_t otherwise) const {
-        const auto found = named.find(name);
-        return found == named.end() ? otherwise : std::stoull(found->second);
-    }
-};
-
-NodeId node(const std::string& word) {
-    if (word.size() < 2 || word[0] != 'n') throw Wrong("not a member: " + word);
-    return NodeId{std::stoull(word.substr(1))};
-}
-/// `index@term`
-EntryId entry_id(const std::string& word) {
-    const size_t at = word.find('@');
-    if (at == std::string::npos) throw Wrong("not an entry: " + word);
-    return {Term{std::stoull(word.substr(at + 1))}, Index{std::stoull(word.substr(0, at))}};
-}
-std::vector<std::string> split(const std::string& text, char by) {
-    std::vector<std::string> out;
-    std::istringstream in(text);
-    for (std::string part; std::getline(in, part, by);) out.push_back(part);
-    return out;
-}
 
 class Script {
 public:
@@ -127,9 +77,14 @@ private:
         options.check_quorum = command.number("check_quorum", 1) != 0;
         std::vector<Member> members;
         const uint64_t voters = command.number("nodes", 3), learners = command.number("learners", 0);
+        options.min_members = static_cast<uint32_t>(command.number("min", 0));
+        options.members_max = static_cast<uint32_t>(command.number("max", options.members_max));
+        options.voters_max = static_cast<uint32_t>(command.number("voters_max", options.voters_max));
         for (uint64_t id = 1; id <= voters + learners; ++id)
             members.push_back({NodeId{id}, id > voters, false, 0});
-        cluster_ = std::make_unique<Cluster>(members, options, command.number("seed", 1));
+        if (command.named.count("members") != 0) members = members_of(command.named.at("members"));
+        cluster_ = std::make_unique<Cluster>(members, options, command.number("seed", 1),
+                                             command.number("spares", 0));
         cluster_->trace = &trace_;
     }
     void do_log(const Command& command) {
@@ -261,8 +216,7 @@ private:
     }
     void do_change(const Command& command) {
         Membership target;
-        for (const std::string& word : split(command.named.at("to"), ','))
-            target.now.push_back({NodeId{std::stoull(word)}, word.back() == '?', false, 0});
+        target.now = members_of(command.named.at("to"));
         if (const auto refused = cluster().member(node(command.word(1))).core->may_change(target))
             return say("refused: " + text(*refused));
         event(command, ev::ProposeMembership{target});
@@ -329,8 +283,19 @@ private:
             if (name == "durable") is = std::to_string(raw(view.durable));
             if (name == "last") is = std::to_string(raw(view.last));
             if (name == "accepting") is = view.accepting ? "1" : "0";
+            if (name == "members") is = compact_text(view.membership.members);
             if (is != value) throw Wrong(text(id) + " has " + name + "=" + is + ", not " + value);
         }
+    }
+    static std::string compact_text(const Membership& members) {
+        std::string out;
+        for (char c : text(members))
+            if (c != '{' && c != '}') out += c == ' ' ? ',' : c;
+        return out;
+    }
+    /// `contradicted n1 n2 5`: n2 holds other bytes at 5 than n1.
+    void do_contradicted(const Command& command) {
+        event(command, ev::Contradicted{node(command.word(2)), Index{std::stoull(command.word(3))}});
     }
     /// Puts a message on a link that nobody sent: `forge n1 n2 append term=1 prev=0@0 entries=1@1,2@1
     /// commit=0`.
@@ -381,24 +346,43 @@ private:
 };
 
 const std::map<std::string, Script::Do> Script::commands_ = {
-    {"cluster", &Script::do_cluster},   {"log", &Script::do_log},
-    {"option", &Script::do_option},     {"start", &Script::do_start},
-    {"restart", &Script::do_start},     {"crash", &Script::do_crash},
-    {"gone", &Script::do_gone},         {"wait", &Script::do_wait},
-    {"tick", &Script::do_tick},         {"campaign", &Script::do_campaign},
-    {"elect", &Script::do_elect},       {"heartbeat", &Script::do_heartbeat},
-    {"persist", &Script::do_persist},   {"deliver", &Script::do_deliver},
-    {"drop", &Script::do_drop},         {"stabilize", &Script::do_stabilize},
-    {"settle", &Script::do_settle},     {"propose", &Script::do_propose},
-    {"read", &Script::do_read},         {"link", &Script::do_link},
-    {"readers", &Script::do_readers},   {"peer", &Script::do_peer},
-    {"transfer", &Script::do_transfer}, {"health", &Script::do_health},
-    {"change", &Script::do_change},     {"compact", &Script::do_compact},
-    {"cut", &Script::do_cut},           {"isolate", &Script::do_isolate},
-    {"heal", &Script::do_heal},         {"state", &Script::do_state},
-    {"logs", &Script::do_logs},         {"queue", &Script::do_queue},
-    {"expect", &Script::do_expect},     {"forge", &Script::do_forge},
-    {"fetch", &Script::do_fetch},       {"hold-fetches", &Script::do_hold_fetches},
+    {"cluster", &Script::do_cluster},
+    {"log", &Script::do_log},
+    {"option", &Script::do_option},
+    {"start", &Script::do_start},
+    {"restart", &Script::do_start},
+    {"crash", &Script::do_crash},
+    {"gone", &Script::do_gone},
+    {"wait", &Script::do_wait},
+    {"tick", &Script::do_tick},
+    {"campaign", &Script::do_campaign},
+    {"elect", &Script::do_elect},
+    {"heartbeat", &Script::do_heartbeat},
+    {"persist", &Script::do_persist},
+    {"deliver", &Script::do_deliver},
+    {"drop", &Script::do_drop},
+    {"stabilize", &Script::do_stabilize},
+    {"settle", &Script::do_settle},
+    {"propose", &Script::do_propose},
+    {"read", &Script::do_read},
+    {"link", &Script::do_link},
+    {"readers", &Script::do_readers},
+    {"peer", &Script::do_peer},
+    {"transfer", &Script::do_transfer},
+    {"health", &Script::do_health},
+    {"change", &Script::do_change},
+    {"compact", &Script::do_compact},
+    {"cut", &Script::do_cut},
+    {"isolate", &Script::do_isolate},
+    {"heal", &Script::do_heal},
+    {"state", &Script::do_state},
+    {"logs", &Script::do_logs},
+    {"queue", &Script::do_queue},
+    {"expect", &Script::do_expect},
+    {"forge", &Script::do_forge},
+    {"fetch", &Script::do_fetch},
+    {"hold-fetches", &Script::do_hold_fetches},
+    {"contradicted", &Script::do_contradicted},
 };
 
 }  // namespace
