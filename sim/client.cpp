@@ -41,6 +41,22 @@ void SimClient::kill() {
     window_.clear();
 }
 
+void SimClient::pause(bool paused) {
+    if (machine_ == nullptr || machine_->paused() == paused) return;
+    machine_->pause(paused);
+    if (!paused) decided_at_ = kernel_.now();  // it couldn't do anything meanwhile
+}
+
+// The time-out runs from the last append that was decided, or from when a producer was opened anew.
+void SimClient::check_deadline(Instant now) const {
+    if (machine_ == nullptr || machine_->paused() || window_.empty()) return;
+    Duration waited = now - decided_at_;
+    if (waited > load_.timeout * 2 + seconds(2))
+        throw Violation(Ending::liveness,
+                        "client " + std::to_string(number_) + " has an append without an outcome after " +
+                            std::to_string(waited.ns / 1'000'000) + " ms, twice its time-out");
+}
+
 Duration SimClient::pause_for(double per_second) {
     if (per_second <= 0) return seconds(1'000'000);
     return {static_cast<int64_t>(random_.below(static_cast<uint64_t>(2e9 / per_second)) + 1)};
@@ -83,6 +99,7 @@ bool SimClient::submit(Instant, bool probe) {
     }
     if (session_->submit(client::Batch::of({views.data(), count})) == 0) return false;
     seq_ += count;
+    if (window_.empty()) decided_at_ = kernel_.now();
     window_.push_back({first, count, ledger_.acked_end(), probe});
     return true;
 }
@@ -93,6 +110,7 @@ void SimClient::take_outcomes() {
         CHECK(!window_.empty());
         Open open = window_.front();
         window_.pop_front();
+        decided_at_ = kernel_.now();
         CHECK_EQ(done.count, open.count);
         switch (done.outcome) {
             case client::Outcome::committed:

@@ -34,11 +34,14 @@ public:
 
     void start();
     void kill();
+    void pause(bool paused);
     bool running() const { return session_ != nullptr; }
     /// No more is sent from now on; what is open is waited for.
     void set_appending(bool on) { appending_ = on; }
     size_t outstanding() const { return window_.size(); }
     uint64_t acked() const { return acked_; }
+    /// I21: throws when an append has waited for longer than its time-out allows. Not asked while paused.
+    void check_deadline(Instant now) const;
     uint32_t number() const { return number_; }
     uint64_t records_seen() const { return records_seen_; }
 
@@ -85,6 +88,7 @@ private:
     uint64_t seq_ = 0, acked_ = 0, probes_acked_ = 0, records_seen_ = 0;
     bool appending_ = true, probe_ = false;
     Instant next_append_{}, next_read_{}, tail_until_{};
+    Instant decided_at_{};  // since when nothing was, of what waits
     std::optional<client::TailId> tail_, read_, whole_;
     Lsn tail_next_{1}, read_wants_{};
     bool read_seen_ = false;

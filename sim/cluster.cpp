@@ -53,9 +53,7 @@ Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& rea
     for (uint32_t i = 0; i <= options.members; ++i) members_.push_back(std::make_unique<Member>());
     network_.watcher = &truth_;
     truth_.on_promise = [this](uint32_t member, bool vote) {
-        // It must be on the disk already. A look costs as much as there are segments.
-        double share = 16.0 / (16.0 + static_cast<double>(members_[member]->storage.names()));
-        if (random_.chance((vote ? 0.3 : 0.0003) * share)) audit(member);
+        audit_perhaps(member, vote ? 0.3 : 0.0003);  // it must be on the disk already
     };
     if (trace_.on)
         truth_.on_frame = [this](uint32_t from, uint32_t to, const std::string& text) {
@@ -306,6 +304,11 @@ void Cluster::check_use(uint32_t number, const daemon::Node& node) const {
     bounded("admitted appends", use.admitted, options_.append_queue_bytes_max + batch);
     bounded("the log buffer", use.buffer, options_.buffer_bytes + use.not_durable + use.run_max + batch);
     bounded("entries in flight", use.in_flight, options_.in_flight_bytes_max + batch);
+}
+
+void Cluster::audit_perhaps(uint32_t number, double chance) {
+    const auto names = static_cast<double>(members_[number]->storage.names());
+    if (random_.chance(chance * 16 / (16 + names))) audit(number);
 }
 
 void Cluster::audit(uint32_t number) {

@@ -79,6 +79,8 @@ public:
 
     /// What a start would find on this member's disk if its power were cut now, against what it promised.
     void audit(uint32_t member);
+    /// The same with this chance, the more rarely the more segments there are: that is what a look costs.
+    void audit_perhaps(uint32_t member, double chance);
     uint64_t restarts() const { return restarts_; }
     std::string dump(uint32_t member) const;
 

@@ -140,6 +140,12 @@ struct Sum {
             static_cast<unsigned long long>(net.dropped), static_cast<unsigned long long>(net.doubled),
             static_cast<unsigned long long>(net.reordered), static_cast<unsigned long long>(net.delayed),
             static_cast<unsigned long long>(net.resets), static_cast<unsigned long long>(net.corrupted));
+        const uint64_t unknown = reached[Reach::append_unknown];
+        const uint64_t appends =
+            unknown + reached[Reach::append_committed] + reached[Reach::append_refused_client];
+        std::printf("appends=%llu unknown=%llu unknown_percent=%.3f\n",
+                    static_cast<unsigned long long>(appends), static_cast<unsigned long long>(unknown),
+                    appends == 0 ? 0.0 : 100.0 * static_cast<double>(unknown) / static_cast<double>(appends));
         std::string line = "faults:";
         for (const auto& [name, times] : faults) line += " " + name + "=" + std::to_string(times);
         std::printf("%s\n", line.c_str());

@@ -57,6 +57,7 @@ void Faults::fire(uint32_t kind, uint64_t data) {
     auto member = static_cast<uint32_t>(data);
     if (kind == client_back) {
         if (!clients_[data]->running()) clients_[data]->start();
+        clients_[data]->pause(false);
         return;
     }
     if (over_) return;
@@ -66,7 +67,7 @@ void Faults::fire(uint32_t kind, uint64_t data) {
         case disk: hit_disk(), next(disk, knobs_.disk_every); break;
         case time: hit_time(), next(time, knobs_.time_every); break;
         case client_move: hit_client(), next(client_move, knobs_.clients_every); break;
-        case audit: cluster_.audit(any_member()), next(audit, knobs_.audit_every); break;
+        case audit: cluster_.audit_perhaps(any_member(), 1), next(audit, knobs_.audit_every); break;
         case damage: damage_disk(), next(damage, knobs_.damage_every); break;
         case go_on: cluster_.pause(member, false); break;
         case relieve: relieve_disk(member); break;
@@ -235,8 +236,13 @@ void Faults::damage_disk() {
 void Faults::hit_client() {
     uint64_t place = random_.below(clients_.size());
     if (!clients_[place]->running()) return;
-    note("client_kill", 0);
-    clients_[place]->kill();
+    if (random_.chance(0.4)) {  // comes back and goes on as if nothing had been
+        note("client_pause", 0);
+        clients_[place]->pause(true);
+    } else {
+        note("client_kill", 0);
+        clients_[place]->kill();
+    }
     kernel_.schedule_in(some_time(), actor_, client_back, place);
 }
 
@@ -293,6 +299,7 @@ std::set<uint32_t> Faults::heal_core() {
         trace_.line(kernel_.now(), "!", text);
     }
     for (uint32_t i : core) make_whole(i);
+    for (auto& client : clients_) client->pause(false);
     for (uint32_t i = 1; i <= cluster_.count(); ++i)
         if (!core.contains(i)) leave_broken(i, core);
     if (core.size() < cluster_.count()) reached_.hit(Reach::healed_with_minority_dead);

@@ -18,14 +18,15 @@ Progress::Progress(Kernel& kernel, const SimNetwork& network, Cluster& cluster,
       hosts_(cluster.count() + 1 + clients.size()),
       links_(hosts_ * hosts_, kNever) {}
 
-void Progress::begin() {
+void Progress::begin(bool members) {
+    members_judged_ = members;
     checked_ = kernel_.now();
     kernel_.schedule_in(cluster_.election_timeout() / 4, actor_, 0, 0);
 }
 
 void Progress::fire(uint32_t, uint64_t) {
-    if (over_) return;
-    look();
+    if (members_judged_) look();
+    for (const auto& client : clients_) client->check_deadline(kernel_.now());
     kernel_.schedule_in(cluster_.election_timeout() / 4, actor_, 0, 0);
 }
 

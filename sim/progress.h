@@ -19,8 +19,9 @@ public:
              const std::vector<std::unique_ptr<SimClient>>& clients, Reached& reached, double spread);
     ~Progress() override { kernel_.remove(actor_); }
 
-    void begin();
-    void end() { over_ = true; }
+    /// `members`: their progress is judged too, until end(); clients always are.
+    void begin(bool members);
+    void end() { members_judged_ = false; }
     void fire(uint32_t kind, uint64_t data) override;
 
 private:
@@ -48,7 +49,7 @@ private:
     size_t hosts_;                 // members, then clients; [0] unused
     std::vector<Since> links_;     // both ways
     Instant checked_{};
-    bool over_ = false;
+    bool members_judged_ = false;
 };
 
 }  // namespace raftd::sim

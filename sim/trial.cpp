@@ -77,13 +77,15 @@ void Trial::set_up() {
 
 void Trial::live_through_faults() {
     faults_->begin();
-    if (!knobs_.network) progress_->begin();  // with lost and late frames there is no saying when
+    progress_->begin(!knobs_.network);  // with lost and late frames there is no saying when
     Instant end = kernel_.now() + knobs_.length;
     kernel_.run_until(end);
     progress_->end();
     if (profile_ != Profile::quiet && profile_ != Profile::speed) return;
     if (cluster_->truth().elections() > 2) stuck("more than two elections without any fault");
     if (ledger_->records_acked() == 0) stuck("nothing was appended without any fault");
+    if (result.reached[Reach::append_unknown] != 0)
+        throw Violation(Ending::correctness, "an append has an unknown outcome without any fault");
 }
 
 bool Trial::agree(const std::set<uint32_t>& core) const {

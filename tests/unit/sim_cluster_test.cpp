@@ -174,13 +174,25 @@ TEST_F(ClusterTest, NoProgressUnderAConnectedMajorityIsSeen) {
     std::vector<std::unique_ptr<SimClient>> clients;
     clients.push_back(client(1, cluster.names(), 20));
     Progress progress(kernel, network, cluster, clients, reached, 0);
-    progress.begin();
+    progress.begin(true);
     cluster.kill(3);
     EXPECT_NO_THROW(kernel.run_until(kernel.now() + seconds(30)));
     EXPECT_GT(reached[Reach::majority_whole], 0u);
     network.slow(1, 2, seconds(60));
     network.slow(2, 1, seconds(60));
     EXPECT_THROW(kernel.run_until(kernel.now() + seconds(60)), Violation);
+}
+
+// I21: a request without an outcome is found, whatever keeps it.
+TEST_F(ClusterTest, AnAppendWithoutAnOutcomeIsSeen) {
+    auto writer = client(1, cluster.names(), 20);
+    until([&] { return writer->acked() > 5; });
+    for (uint32_t i = 1; i <= 3; ++i) cluster.kill(i);
+    kernel.run_until(kernel.now() + seconds(5));
+    ASSERT_GT(writer->outstanding(), 0u);
+    EXPECT_NO_THROW(writer->check_deadline(kernel.now()));
+    EXPECT_THROW(writer->check_deadline(kernel.now() + seconds(120)), Violation);
+    until([&] { return writer->outstanding() == 0; });  // it gives up in time
 }
 
 // I19: neither a reply to an older message, nor one of another term, nor a minority's proves a reign.
