@@ -8,8 +8,9 @@
 
 namespace raftd::proto {
 
-/// Outcome of one append. Only `committed` and `unknown` may concern a batch that reached a leader's log;
-/// every other code means that nothing happened and nothing will.
+/// Outcome of one append. `unknown` may concern a batch that reached a leader's log, `committed`, `repeated`
+/// and `repeated_forgotten` one that is committed; every other code means that this request did nothing and
+/// never will. (An earlier one with the same producer sequence may have: see `fenced` and `expired`.)
 enum class AppendCode : uint32_t {
     committed = 0,
     unknown = 1,     // in a log whose leader lost office: may or may not become committed
@@ -20,26 +21,39 @@ enum class AppendCode : uint32_t {
     too_large = 6,
     retry = 7,    // refused for now; nothing happened
     refused = 8,  // was in a log, and another entry is committed at its place: will never be
+    // Refusals that rest on the log: given only once that is committed and the reign is confirmed.
+    fenced = 9,              // the producer was opened again; lsn_first: its epoch now
+    expired = 10,            // no producer of that id: closed, or forgotten to make room for others
+    out_of_order = 11,       // not the next sequence; lsn_first: the last one there is
+    sequence_reused = 12,    // the sequence stands for other bytes
+    condition_failed = 13,   // expect_lsn isn't the next LSN; lsn_first: what the first record would have got
+    repeated = 14,           // was committed before: the first answer once more
+    repeated_forgotten = 15  // was committed before; its LSNs are no longer remembered
 };
 
-/// Set on the first append of a connection and on the first one after a refusal. A member that answered
-/// not_leader, busy, disk_full or retry answers `retry` to every further append of that connection until one
-/// carries this flag: otherwise a batch sent behind a refused one could land before it, when the reason has
-/// gone meanwhile.
+/// Appends of one producer that may be under way at once: so many answers of each are remembered.
+inline constexpr uint32_t kProducerInFlightMax = 1024;
+
+/// Set on the first append of a connection and on the first one after a refusal. A member that refused an
+/// append answers `retry` to every further one of that connection until one carries this flag: otherwise a
+/// batch sent behind a refused one could land before it, when the reason has gone meanwhile. (Only bad_batch
+/// and too_large of an append without producer don't end the run.)
 inline constexpr uint32_t kAppendRun = 1;
 
 /// One batch; `stream` names the request. The frame goes on with the body, so that header and body lie
 /// together and the leader finishes the entry in place. The draft has kind, codec, counts, producer fields
-/// and checksum of the body set (see draft_batch); the rest is zero.
+/// (id, epoch, sequence; all zero without one) and checksum of the body set (see draft_batch); the rest is
+/// zero.
 struct Append {
     uint32_t size;        // this struct
     uint32_t flags;       // kAppendRun
-    uint64_t expect_lsn;  // 0: no condition; others are refused until conditional appends exist
+    uint64_t expect_lsn;  // the LSN that the first record is to get; 0: whichever
     EntryHeader draft;
 };
 static_assert(sizeof(Append) == 112);
 
-/// Answers of one turn, in the order of the requests; `size` covers the items.
+/// Answers of one turn; `size` covers the items. In the order of the requests, but for refusals that had to
+/// wait.
 struct AppendDone {
     uint32_t size;
     uint32_t count;
@@ -49,7 +63,7 @@ struct AppendDone {
 struct AppendDoneItem {
     uint32_t stream;
     AppendCode code;
-    uint64_t lsn_first;  // committed: the first record's
+    uint64_t lsn_first;  // committed, repeated: the first record's; see the codes
     uint64_t term;
     uint64_t timestamp_ms;
 };

@@ -66,6 +66,43 @@ Slice append_frame() {
     return make_frame(FrameType::append, 1, fixed_bytes(append), body);
 }
 
+Slice append_numbered_frame() {
+    ByteView record = as_bytes("hi");
+    std::vector<std::byte> body(body_bytes_for(1, 2));
+    encode_body({&record, 1}, body);
+    Append append{sizeof append, kAppendRun, 5, draft_batch(1, body)};
+    append.draft.producer = 17;
+    append.draft.producer_epoch = 2;
+    append.draft.sequence = 8;
+    return make_frame(FrameType::append, 2, fixed_bytes(append), body);
+}
+
+Slice append_repeated_frame() {
+    AppendDone head{56, 1, 2, 0};
+    AppendDoneItem item{2, AppendCode::repeated, 5, 3, 1000};
+    std::vector<std::byte> fixed(56);
+    std::memcpy(fixed.data(), &head, sizeof head);
+    std::memcpy(fixed.data() + sizeof head, &item, sizeof item);
+    return make_frame(FrameType::append_done, 0, fixed);
+}
+
+Slice open_producer_frame() {
+    pb::Request request;
+    request.mutable_open_producer()->set_name("job");
+    return make_message_frame(FrameType::request, 1, as_bytes(request.SerializeAsString()));
+}
+
+Slice producer_answer_frame() {
+    pb::Answer answer;
+    answer.mutable_producer()->set_id(17);
+    answer.mutable_producer()->set_epoch(2);
+    answer.mutable_producer()->set_last_sequence(7);
+    answer.mutable_producer()->set_records(7);
+    answer.mutable_producer()->set_name("job");
+    answer.mutable_producer()->set_opened_index(20);
+    return make_message_frame(FrameType::answer, 1, as_bytes(answer.SerializeAsString()));
+}
+
 Slice hello_frame() {
     pb::Hello hello;
     hello.set_magic(0x52414654);
@@ -80,6 +117,10 @@ std::map<std::string, Slice> built() {
     frames["hello"] = hello_frame();
     frames["append"] = append_frame();
     frames["append_done"] = append_done_frame();
+    frames["append_numbered"] = append_numbered_frame();
+    frames["append_repeated"] = append_repeated_frame();
+    frames["open_producer"] = open_producer_frame();
+    frames["producer_answer"] = producer_answer_frame();
     frames["tail_open"] = fixed_frame(FrameType::tail_open, kStream,
                                       TailOpen{0, kTailFollow, TailFrom::lsn, 0, 7, 0, 8u << 20});
     frames["tail_data"] = fixed_frame(FrameType::tail_data, kStream,
