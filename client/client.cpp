@@ -1,5 +1,6 @@
 #include "client/client.h"
 
+#include <charconv>
 #include <deque>
 #include <utility>
 
@@ -30,6 +31,24 @@ struct Client::Parts {
         while (!done() && now() < until) runner->turn(session, until);
     }
 
+    /// Asks whoever leads, for at most the session's time-out.
+    Result<LeaderAnswer> ask(std::string request) {
+        LeaderCall& call = session.question();
+        call.ask(std::move(request));
+        std::optional<LeaderAnswer> answer;
+        pump_until(session.options().timeout, [&] {
+            answer = call.take();
+            return answer.has_value() || session.links().hopeless();
+        });
+        if (answer && answer->error) return *answer->error;
+        if (answer) return std::move(*answer);
+        std::shared_ptr<const Error> why = call.why();
+        call.drop();
+        if (auto hopeless = session.links().hopeless()) return *hopeless;
+        if (!session.links().any_ready()) return error(Errc::unreachable, session.links().summary());
+        return why ? *why : error(Errc::unavailable, "no leader answered");
+    }
+
     std::unique_ptr<Runner> runner;  // before the session: its network outlives it
     Session session;
     Instant pumped{};
@@ -38,17 +57,23 @@ struct Client::Parts {
 
 Client::Client(std::unique_ptr<Runner> runner, SessionOptions options)
     : parts_(std::make_unique<Parts>(std::move(runner), std::move(options))) {}
-Client::~Client() = default;
+Client::~Client() {
+    if (!parts_) return;
+    parts_->session.say_farewell();
+    parts_->runner->turn(parts_->session, Instant{});
+}
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 
 namespace {
 
-Batch batch_of(std::span<const std::string_view> records) {
+Batch batch_of(std::span<const std::string_view> records, Lsn expect) {
     std::vector<ByteView> views;
     views.reserve(records.size());
     for (std::string_view record : records) views.push_back(as_bytes(record));
-    return Batch::of(views);
+    Batch batch = Batch::of(views);
+    batch.expect = expect;
+    return batch;
 }
 
 Appended refusal(std::string what) {
@@ -59,7 +84,7 @@ Appended refusal(std::string what) {
 
 }  // namespace
 
-Appended Client::append(std::span<const std::string_view> records) {
+Appended Client::append(std::span<const std::string_view> records, Lsn expect) {
     if (records.empty()) return refusal("a batch needs at least one record");
     std::optional<Appended> mine;
     uint64_t ticket = 0;
@@ -74,14 +99,15 @@ Appended Client::append(std::span<const std::string_view> records) {
         return mine.has_value();
     };
     // A full window empties: each batch before has an end within the time-out.
-    while ((ticket = parts_->session.submit(batch_of(records))) == 0) parts_->pump_until(seconds(1), collect);
+    while ((ticket = parts_->session.submit(batch_of(records, expect))) == 0)
+        parts_->pump_until(seconds(1), collect);
     while (!mine) parts_->pump_until(seconds(1), collect);
     return std::move(*mine);
 }
 
-uint64_t Client::submit(std::span<const std::string_view> records) {
+uint64_t Client::submit(std::span<const std::string_view> records, Lsn expect) {
     if (records.empty()) return 0;
-    return parts_->session.submit(batch_of(records));
+    return parts_->session.submit(batch_of(records, expect));
 }
 
 size_t Client::poll(std::span<Appended> out, Duration wait) {
@@ -101,11 +127,77 @@ size_t Client::poll(std::span<Appended> out, Duration wait) {
 
 uint64_t Client::open_appends() const { return parts_->session.appends().size() + parts_->finished.size(); }
 
-uint64_t Client::sent_records() const { return parts_->session.appends().sent_records(); }
+Unresolved Client::unresolved() const { return parts_->session.appends().unresolved(); }
 bool Client::hopeless() const { return parts_->session.links().hopeless().has_value(); }
 
 void Client::cancel_unsent() {
     parts_->session.cancel_unsent(error(Errc::unavailable, "given up before it was sent"));
+}
+
+Result<ProducerFacts> Client::open_producer() {
+    Session& session = parts_->session;
+    const Producer& producer = session.appends().producer();
+    session.want_producer();
+    using State = Producer::State;
+    auto ended = [&] { return producer.state() != State::none && producer.state() != State::opening; };
+    auto too_old = [&] { return session.links().met() && session.links().feature_level() < 2; };
+    parts_->pump_until(session.options().timeout,
+                       [&] { return ended() || too_old() || session.links().hopeless(); });
+    if (producer.open()) return producer.facts();
+    if (ended()) return *producer.why();
+    if (too_old())
+        return error(Errc::conflict,
+                     "the cluster's feature level is " + std::to_string(session.links().feature_level()) +
+                         ", and producers need 2",
+                     "raftctl feature raise");
+    if (auto hopeless = session.links().hopeless()) return *hopeless;
+    if (!session.links().any_ready()) return error(Errc::unreachable, session.links().summary());
+    return producer.trouble() ? *producer.trouble() : error(Errc::unavailable, "no leader answered");
+}
+
+namespace {
+
+/// An id in digits; 0: it isn't one.
+uint64_t id_of(std::string_view text) {
+    uint64_t id = 0;
+    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), id);
+    return failed == std::errc() && end == text.data() + text.size() ? id : 0;
+}
+
+Resolution judge(const LeaderAnswer& answer, uint64_t sequence) {
+    Resolution found;
+    found.producer = answer.producer;
+    if (answer.producer.id == 0) {
+        found.fate = Resolution::Fate::gone;
+    } else if (sequence <= answer.producer.last) {
+        found.fate = Resolution::Fate::committed;
+        if (answer.sequence) found.first = answer.sequence->first, found.count = answer.sequence->count;
+    }
+    return found;
+}
+
+}  // namespace
+
+Result<Resolution> Client::resolve(std::string_view producer, uint64_t sequence) {
+    TRY(answer, parts_->ask(query_producer_request(producer, 0, sequence)));
+    uint64_t id = id_of(producer);
+    if (answer.producer.id == 0 && id == 0)
+        return error(Errc::not_found, "there is no producer " + std::string(producer));
+    if (answer.producer.id == 0) {
+        TRY(by_id, parts_->ask(query_producer_request({}, id, sequence)));
+        answer = std::move(by_id);
+    }
+    Resolution found = judge(answer, sequence);
+    // A named one may be in use by another process, which a mere question must not fence.
+    if (found.fate != Resolution::Fate::open || !found.producer.name.empty()) return found;
+    TRY(opened, parts_->ask(open_producer_request({}, found.producer.id, 0)));
+    if (sequence > opened.producer.last) {
+        found = judge(opened, sequence);
+        found.fate = Resolution::Fate::never;
+        return found;
+    }
+    TRY(landed, parts_->ask(query_producer_request({}, found.producer.id, sequence)));
+    return judge(landed, sequence);
 }
 
 int Client::wait_fd() { return parts_->runner->wait_fd(); }

@@ -40,23 +40,34 @@ public:
     Client& operator=(Client&&) noexcept;
 
     /// Appends one batch, all or nothing, and waits for its outcome. Outcomes of earlier submits stay for
-    /// poll().
-    Appended append(std::span<const std::string_view> records);
-    Appended append(std::string_view record) { return append({&record, 1}); }
+    /// poll(). With `expect` it is refused (conflict, Appended::observed) unless the first record gets that
+    /// LSN.
+    Appended append(std::span<const std::string_view> records, Lsn expect = {});
+    Appended append(std::string_view record, Lsn expect = {}) { return append({&record, 1}, expect); }
 
     /// Queues one batch; its ticket, or 0 when the window is full: poll() and try again. The next poll()
     /// sends it.
-    uint64_t submit(std::span<const std::string_view> records);
+    uint64_t submit(std::span<const std::string_view> records, Lsn expect = {});
     uint64_t submit(std::string_view record) { return submit({&record, 1}); }
     /// Sends what is queued, takes what has come, and gives outcomes in the order of the tickets; waits at
     /// most `wait` for the first one.
     size_t poll(std::span<Appended> out, Duration wait);
     /// Batches without an outcome that poll() gave.
     uint64_t open_appends() const;
-    /// Records of batches that a leader may have and that have no outcome yet.
-    uint64_t sent_records() const;
+    /// Batches that a leader may have and that have no outcome yet.
+    Unresolved unresolved() const;
     /// Refuses the batches that were never sent.
     void cancel_unsent();
+
+    /// Opens the session's producer now, instead of with the first append: says where it stands. Errors:
+    /// unavailable, unreachable (no leader within the time-out), conflict (the cluster's feature level is
+    /// too low), bad_input (the name).
+    Result<ProducerFacts> open_producer();
+    /// What became of a batch with an unknown outcome, by its producer (a name, or an id in digits) and
+    /// sequence. An unnamed producer is opened again for that if need be, so that the answer is final:
+    /// nothing of its process lands afterwards. Errors: unavailable, unreachable, not_found (no producer of
+    /// that name).
+    Result<Resolution> resolve(std::string_view producer, uint64_t sequence);
 
     /// Readable when poll() or Tail::next() has something to do: for a loop of one's own. Time-outs need a
     /// call at least every 100 ms besides, while something is open.

@@ -98,6 +98,7 @@ void Links::connect(Link& link, Instant now) {
     link.state = State::dialing;
     link.until = now + options_.dial_timeout;
     link.wanted = link.watched = link.pinged = false;
+    link.asked_patience = kEndless;
 }
 
 void Links::fail(Link& link, Instant now, Errc code, std::string_view why) {
@@ -166,6 +167,7 @@ void Links::take_hello_ok(Link& link, Instant now, ByteView payload) {
     link.result = "ok";
     met_ = true;
     if (ok.record_bytes_max() != 0) limits_ = {ok.record_bytes_max(), ok.batch_bytes_max()};
+    feature_level_ = std::max(feature_level_, ok.feature_level());
     if (ok.leader() != 0) leader_ = NodeId{ok.leader()};
     NodeId self = link.id;
     for (const pb::MemberInfo& member : ok.members()) {
@@ -260,9 +262,9 @@ void Links::expire(Instant now) {
         bool attempt = link.state == State::dialing || link.state == State::greeting;
         if (attempt && now >= link.until) fail(link, now, Errc::unreachable, "timed out");
         if (link.state != State::ready || !link.watched) continue;
-        if (now >= link.heard + options_.timeout)
+        if (now >= link.heard + link.patience)
             fail(link, now, Errc::unreachable, "has gone silent");
-        else if (now >= link.heard + options_.timeout / 4 && !link.pinged)
+        else if (now >= link.heard + link.patience / 4 && !link.pinged)
             ping(link);
     }
 }
@@ -280,8 +282,9 @@ Instant Links::deadline_of(Link& link, Instant now, bool enough) {
     }
     if (link.wanted && !link.watched) link.heard = std::max(link.heard, now);  // its silence counts from here
     link.watched = std::exchange(link.wanted, false);
+    link.patience = std::exchange(link.asked_patience, kEndless);
     if (!link.watched) return kNever;
-    return link.heard + (link.pinged ? options_.timeout : options_.timeout / 4);
+    return link.heard + (link.pinged ? link.patience : link.patience / 4);
 }
 
 void Links::dial(Instant now, const Wants& wants) {

@@ -35,6 +35,7 @@ public:
         ready,
         barred,  // another cluster or version: never dialed again
     };
+    static constexpr Duration kEndless{INT64_MAX};
     struct Link {
         std::string address;
         NodeId id{};  // 0: not known yet
@@ -46,9 +47,11 @@ public:
         bool wanted = false;   // somebody waits for this connection, this turn
         bool watched = false;  // and the turn before
         bool pinged = false;
-        uint32_t leaderless = 0;  // answers to pings in a row that knew of no leader
-        bool given = false;       // by the user; others come from the members' list
-        uint32_t refusals = 0;    // connects in a row that found nobody
+        Duration asked_patience = kEndless,
+                 patience = kEndless;  // silence that it is allowed, this turn and before
+        uint32_t leaderless = 0;       // answers to pings in a row that knew of no leader
+        bool given = false;            // by the user; others come from the members' list
+        uint32_t refusals = 0;         // connects in a row that found nobody
         Duration backoff{};
         Errc error = Errc::unreachable;
         std::string result;  // what became of the last attempt
@@ -61,8 +64,11 @@ public:
     /// Ends attempts that took too long and watched connections that went silent.
     void expire(Instant now);
     /// Said each turn by who waits for frames of this connection: it is pinged when silent, and ended when it
-    /// stays so.
-    void watch(Link& link) { link.wanted = true; }
+    /// stays so for `patience` (at most the time-out).
+    void watch(Link& link, Duration patience = kEndless) {
+        link.wanted = true;
+        link.asked_patience = std::min(link.asked_patience, std::min(patience, options_.timeout));
+    }
     /// Once a turn, at its end: dials what is wanted and may be dialed now.
     void dial(Instant now, const Wants& wants);
     Instant deadline() const { return deadline_; }  // as of dial()
@@ -85,6 +91,8 @@ public:
     void fail(Link& link, Instant now, Errc code, std::string_view why);
 
     const Limits& limits() const { return limits_; }
+    /// The cluster's feature level: the highest that a member told; it never falls.
+    uint32_t feature_level() const { return feature_level_; }
     bool met() const { return met_; }  // some member has shaken hands
     const std::optional<ClusterId>& cluster() const { return cluster_; }
     const std::string& cluster_name() const { return cluster_name_; }
@@ -116,6 +124,7 @@ private:
     std::optional<ClusterId> cluster_;
     std::string cluster_name_;
     Limits limits_;
+    uint32_t feature_level_ = 1;
     NodeId leader_{};
     bool met_ = false;
     size_t turn_ready_ = 0, turn_idle_ = 0;

@@ -11,7 +11,8 @@ Session::Session(io::Network& network, io::Clock& clock, SessionOptions options)
       clock_(clock),
       options_(std::move(options)),
       links_(network_, options_),
-      appender_(network_, links_, options_) {}
+      appender_(network_, links_, options_, requests_),
+      question_(network_, links_, options_, requests_) {}
 
 Session::~Session() {
     for (const Links::Link& link : links_.all())
@@ -24,6 +25,9 @@ void Session::handle(io::Event& event) {
     switch (static_cast<proto::FrameType>(frame.type)) {
         case proto::FrameType::append_done:
             return appender_.receive(frame.conn, frame.bytes.view(), event.now);
+        case proto::FrameType::answer:
+            if (!appender_.answer(frame, event.now)) question_.receive(frame, event.now);
+            return;  // else of a question given up
         case proto::FrameType::tail_data:
         case proto::FrameType::tail_end:
             for (auto& [id, tail] : tails_)
@@ -38,15 +42,23 @@ void Session::handle(io::Event& event) {
 void Session::end_turn(Instant now) {
     links_.expire(now);
     appender_.run(now);
+    question_.run(now);
     for (auto& [id, tail] : tails_) tail->run(now);
     Wants wants;
     wants.any = want_member_;
     appender_.add_wants(wants);
+    question_.add_wants(wants);
     for (const auto& [id, tail] : tails_) tail->add_wants(wants);
     links_.dial(now, wants);
-    Instant at = std::min(links_.deadline(), appender_.deadline());
+    Instant at = std::min({links_.deadline(), appender_.deadline(), question_.deadline()});
     for (const auto& [id, tail] : tails_) at = std::min(at, tail->deadline());
     if (at != kNever) clock_.wake_at(at);
+}
+
+void Session::say_farewell() {
+    Slice frame = appender_.farewell();
+    Links::Link* link = links_.ready_leader();
+    if (frame.size() != 0 && link != nullptr) network_.send(link->conn, {&frame, 1});
 }
 
 TailId Session::open_tail(TailOptions options) {

@@ -31,22 +31,33 @@ public:
     /// Refuses the batches that were never sent, e.g. before giving up.
     void cancel_unsent(const Error& why) { appender_.cancel_unsent(why); }
     const Appender& appends() const { return appender_; }
+    /// Registers the producer although nothing is to be sent yet: to see where it stands.
+    void want_producer() { appender_.want_producer(); }
 
     TailId open_tail(TailOptions options);
     /// Requires: open. The reference holds until close_tail.
     TailStream& tail(TailId id) { return *tails_.at(id); }
     void close_tail(TailId id);
 
+    /// Asks the leader something else (client/leader_call.h); one question at a time.
+    LeaderCall& question() { return question_; }
+    /// Tells the leader that the producer is no longer needed, without waiting for the answer. For a clean
+    /// end.
+    void say_farewell();
+
     /// Connects although nothing is asked for yet: to learn limits and members.
     void want_member(bool wanted) { want_member_ = wanted; }
     const Links& links() const { return links_; }
+    const SessionOptions& options() const { return options_; }
 
 private:
     io::Network& network_;
     io::Clock& clock_;
     SessionOptions options_;
     Links links_;
+    uint32_t requests_ = 0;  // streams of control requests
     Appender appender_;
+    LeaderCall question_;
     std::map<TailId, std::unique_ptr<TailStream>> tails_;
     uint64_t last_tail_ = 0;
     uint32_t streams_ = 0x80000000u;  // of tails; those of appends have this bit clear

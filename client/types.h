@@ -30,6 +30,12 @@ struct SessionOptions {
     /// After an append that wasn't committed, refuse those behind it that were never sent: for a stream that
     /// must not have a hole in it.
     bool stop_at_failure = false;
+    /// Registers as a producer before the first append, so that what a lost connection leaves in doubt is
+    /// sent again and lands once. Without effect on a cluster whose feature level doesn't have producers yet.
+    bool exactly_once = true;
+    /// The producer's name: whoever opens it again goes on behind its last batch, and fences this session.
+    /// Empty: a producer of this session alone.
+    std::string producer = {};
     uint64_t seed = 1;  // of the jitter
 };
 
@@ -42,18 +48,54 @@ struct Limits {
 enum class Outcome : uint8_t {
     committed,  // durable on a majority, at the LSNs given
     refused,    // nothing happened and nothing will
-    unknown,    // was handed to a leader that didn't answer: may land once, or not
+    unknown,  // was handed to a leader that didn't answer: may land once, or not; Client::resolve() finds out
 };
 
 struct Appended {
     uint64_t ticket = 0;
     Outcome outcome = Outcome::refused;
     uint32_t count = 0;  // records of the batch
-    Lsn first{};         // committed: LSN of the first record; the others follow
+    /// committed: LSN of the first record, the others follow; 0 in the rare case that a retry came when the
+    /// cluster remembered only that it is committed.
+    Lsn first{};
     Term term{};
     uint64_t timestamp_ms = 0;
+    bool repeated = false;  // committed: an attempt before had landed already
+    uint64_t producer = 0;  // by which it was sent; 0: without
+    uint64_t sequence = 0;
+    Lsn observed{};                    // refused since its condition failed: the LSN that it would have got
     std::shared_ptr<const Error> why;  // not committed: the reason; shared by batches that met the same end
     Lsn last() const { return first + (count == 0 ? 0 : count - 1); }
+};
+
+/// A producer as the cluster has it.
+struct ProducerFacts {
+    uint64_t id = 0;
+    uint32_t epoch = 0;
+    uint64_t last = 0;     // committed up to this sequence
+    uint64_t records = 0;  // appended by it in all: where an input goes on that is resumed
+    std::string name;
+};
+
+/// What became of one batch.
+struct Resolution {
+    enum class Fate : uint8_t {
+        committed,  // `first` and `count`, unless forgotten (both 0)
+        never,      // isn't in the log and never will be
+        open,       // isn't in the log; may come as long as its sender is there
+        gone,       // the producer is forgotten: nothing more will land, what did isn't known any more
+    };
+    Fate fate = Fate::open;
+    Lsn first{};
+    uint32_t count = 0;
+    ProducerFacts producer;
+};
+
+/// Appends that were sent and have no outcome: which sequences of a producer are in doubt.
+struct Unresolved {
+    uint64_t records = 0;
+    uint64_t producer = 0;  // 0: sent without
+    uint64_t first_sequence = 0, last_sequence = 0;
 };
 
 /// Where a tail begins.

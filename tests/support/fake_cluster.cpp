@@ -2,57 +2,13 @@
 
 #include <algorithm>
 
+#include "base/result.h"
 #include "proto/control.pb.h"
 
 namespace raftd::testing {
 
 using proto::AppendCode;
 using proto::FrameType;
-
-EntryHeader FakeLog::add(const EntryHeader& draft, ByteView body, Term term) {
-    EntryHeader header{};
-    header.kind = draft.kind;
-    header.body_bytes = draft.body_bytes;
-    header.record_count = draft.record_count;
-    header.body_checksum = draft.body_checksum;
-    finish_header(header, end(), term, 5000 + entries.size() * 1000);
-    std::vector<std::byte> bytes(sizeof header);
-    std::memcpy(bytes.data(), &header, sizeof header);
-    bytes.insert(bytes.end(), body.begin(), body.end());
-    entries.push_back(std::move(bytes));
-    points.push_back(point_after(header));
-    return header;
-}
-
-void FakeLog::add_text(const std::vector<std::string>& texts, Term term) {
-    std::vector<ByteView> views;
-    uint64_t payload = 0;
-    for (const std::string& text : texts) {
-        views.push_back(as_bytes(text));
-        payload += text.size();
-    }
-    std::vector<std::byte> body(body_bytes_for(views.size(), payload));
-    encode_body(views, body);
-    add(draft_batch(static_cast<uint32_t>(views.size()), body), body, term);
-}
-
-void FakeLog::add_noop(Term term) {
-    EntryHeader draft = draft_batch(0, {});
-    draft.kind = EntryKind::noop;
-    add(draft, {}, term);
-}
-
-std::vector<std::string> FakeLog::records() const {
-    std::vector<std::string> all;
-    for (const auto& bytes : entries) {
-        EntryCursor cursor(bytes);
-        const EntryHeader* header = cursor.next();
-        if (header->kind != EntryKind::batch) continue;
-        RecordReader reader(*header, cursor.body());
-        while (auto record = reader.next()) all.emplace_back(as_text(*record));
-    }
-    return all;
-}
 
 FakeCluster::FakeCluster(int members) {
     for (int i = 1; i <= members; ++i) {
@@ -81,9 +37,23 @@ size_t FakeCluster::connections(uint64_t id) const {
 
 void FakeCluster::later(std::function<void()> what) { queue_.emplace(now_ + latency, std::move(what)); }
 
-void FakeCluster::to_client(io::Event event) {
+void FakeCluster::to_client(io::Event event, io::ConnId conn) {
     event.now = now_;
-    handler_->handle(event);
+    auto owner = owners_.find(conn);
+    bool beside =
+        owner != owners_.end() && std::find(others_.begin(), others_.end(), owner->second) != others_.end();
+    running_ = beside ? owner->second : handler_;
+    running_->handle(event);
+}
+
+void FakeCluster::end_turns() {
+    running_ = handler_;
+    handler_->end_turn(now_);
+    for (io::Handler* other : others_) {
+        running_ = other;
+        other->end_turn(now_);
+    }
+    running_ = nullptr;
 }
 
 bool FakeCluster::turn(Instant until) {
@@ -95,20 +65,20 @@ bool FakeCluster::turn(Instant until) {
     now_ = std::max(now_, next);
     if (wake_ <= now_) {
         wake_ = kNever;
-        to_client({now_, io::Woken{}});
+        to_client({now_, io::Woken{}}, io::kNoConn);
     }
     while (!queue_.empty() && queue_.begin()->first <= now_) {
         auto what = std::move(queue_.begin()->second);
         queue_.erase(queue_.begin());
         what();
     }
-    handler_->end_turn(now_);
+    end_turns();
     return true;
 }
 
 bool FakeCluster::run_until(const std::function<bool()>& done, Duration limit) {
     Instant end = now_ + limit;
-    handler_->end_turn(now_);
+    end_turns();
     while (!done())
         if (!turn(end)) return false;
     return true;
@@ -120,6 +90,7 @@ void FakeCluster::run_for(Duration time) {
 
 io::ConnId FakeCluster::connect(io::ConnClass, std::string_view address) {
     io::ConnId conn{++last_conn_};
+    owners_[conn] = running_ != nullptr ? running_ : handler_;
     auto found = std::find_if(members_.begin(), members_.end(),
                               [&](const FakeMember& member) { return member.address == address; });
     auto reach = found == members_.end() ? FakeMember::Reach::refuses : found->reach;
@@ -132,9 +103,9 @@ io::ConnId FakeCluster::connect(io::ConnClass, std::string_view address) {
     later([this, conn, reach, text = std::string(address)] {
         if (!conns_.contains(conn)) return;
         if (reach == FakeMember::Reach::up)
-            return to_client({now_, io::Opened{conn, io::ConnClass::client, false, text}});
+            return to_client({now_, io::Opened{conn, io::ConnClass::client, false, text}}, conn);
         conns_.erase(conn);
-        to_client({now_, io::Closed{conn, io::CloseReason::refused}});
+        to_client({now_, io::Closed{conn, io::CloseReason::refused}}, conn);
     });
     return conn;
 }
@@ -154,8 +125,18 @@ void FakeCluster::cut(uint64_t id, FakeMember::Reach reach) {
     for (io::ConnId conn : ended) {
         conns_.erase(conn);
         if (reach == FakeMember::Reach::silent) continue;
-        later([this, conn] { to_client({now_, io::Closed{conn, io::CloseReason::reset}}); });
+        later([this, conn] { to_client({now_, io::Closed{conn, io::CloseReason::reset}}, conn); });
     }
+}
+
+void FakeCluster::strand(uint64_t id, Duration after) {
+    for (const auto& [conn, to] : conns_)
+        if (to == id) stranded_[conn] = {id, after};
+    cut(id, FakeMember::Reach::up);
+}
+
+void FakeCluster::set_feature_level(uint32_t level) {
+    for (FakeMember& member : members_) member.feature_level = level;
 }
 
 void FakeCluster::send(io::ConnId conn, std::span<const Slice> parts) {
@@ -182,17 +163,27 @@ void FakeCluster::answer(FakeMember& member, io::ConnId conn, const Slice& frame
             std::vector<std::byte> payload(sent.begin(), sent.end());
             mangle(header.type, header.stream, payload);
             return to_client(
-                {now_, io::Frame{conn, header.type, header.flags, header.stream, Slice::copy_of(payload)}});
+                {now_, io::Frame{conn, header.type, header.flags, header.stream, Slice::copy_of(payload)}},
+                conn);
         }
         to_client(
-            {now_, io::Frame{conn, header.type, header.flags, header.stream, frame.from(sizeof header)}});
+            {now_, io::Frame{conn, header.type, header.flags, header.stream, frame.from(sizeof header)}},
+            conn);
     });
 }
 
 void FakeCluster::receive(io::ConnId conn, Slice frame) {
     auto found = conns_.find(conn);
-    if (found == conns_.end()) return;
-    FakeMember& to = member(found->second);
+    auto stranded = stranded_.find(conn);
+    if (found == conns_.end() && stranded == stranded_.end()) return;
+    if (found == conns_.end() && stranded->second.second.ns > 0) {
+        queue_.emplace(now_ + stranded->second.second, [this, conn, frame] {
+            stranded_[conn].second = {};
+            receive(conn, frame);
+        });
+        return;
+    }
+    FakeMember& to = member(found != conns_.end() ? found->second : stranded->second.first);
     if (to.mute) return;
     proto::FrameHeader header;
     std::memcpy(&header, frame.data(), sizeof header);
@@ -217,17 +208,68 @@ void FakeCluster::receive(io::ConnId conn, Slice frame) {
                 return tail.conn == conn && tail.stream == header.stream;
             });
             return;
-        case FrameType::request: {
-            ++to.pings;
-            pb::Answer status;
-            status.mutable_status()->set_node_id(to.id);
-            status.mutable_status()->set_leader(to.leader);
-            return answer(to, conn,
-                          proto::make_message_frame(FrameType::answer, header.stream,
-                                                    as_bytes(status.SerializeAsString())));
-        }
+        case FrameType::request: return request(to, conn, header.stream, payload);
         default: std::abort();
     }
+}
+
+void FakeCluster::request(FakeMember& to, io::ConnId conn, uint32_t stream, ByteView payload) {
+    pb::Request asked;
+    pb::Answer said;
+    ByteView message = proto::message_in(payload);
+    asked.ParseFromArray(message.data(), static_cast<int>(message.size()));
+    const FakeProducer* producer = nullptr;
+    if (asked.has_status()) {
+        ++to.pings;
+        said.mutable_status()->set_node_id(to.id);
+        said.mutable_status()->set_leader(to.leader);
+    } else if (to.leader != to.id) {
+        said.mutable_error()->set_code(static_cast<uint32_t>(Errc::unavailable));
+        said.mutable_error()->set_what("doesn't lead");
+        said.mutable_error()->set_leader(to.leader);
+    } else if (asked.has_open_producer()) {
+        ++to.opens;
+        const auto& open = asked.open_producer();
+        producer = to.log->find_producer(open.name(), open.id());
+        bool fenced = producer != nullptr && open.epoch() != 0 && open.epoch() != producer->epoch;
+        if (!fenced) producer = to.log->open_producer(open.name(), open.id());
+        said.mutable_producer()->set_fenced(fenced);
+        if (producer == nullptr) {
+            said.mutable_error()->set_code(static_cast<uint32_t>(Errc::not_found));
+            said.mutable_error()->set_what("no such producer");
+        }
+    } else if (asked.has_close_producer()) {
+        ++to.closes;
+        producer = to.log->find_producer({}, asked.close_producer().id());
+        if (producer != nullptr && producer->epoch == asked.close_producer().epoch())
+            to.log->producers.erase(std::exchange(producer, nullptr)->id);
+        said.mutable_producer();
+    } else if (asked.has_query_producer()) {
+        ++to.queries;
+        const auto& query = asked.query_producer();
+        producer = to.log->find_producer(query.name(), query.id());
+        said.mutable_producer();
+        if (producer != nullptr && producer->answers.contains(query.sequence())) {
+            const EntryHeader& header = producer->answers.at(query.sequence());
+            auto& facts = *said.mutable_producer()->mutable_sequence();
+            facts.set_index(header.index);
+            facts.set_lsn_first(header.lsn_first);
+            facts.set_record_count(header.record_count);
+            facts.set_term(header.term);
+            facts.set_timestamp_ms(header.timestamp_ms);
+            facts.set_body_checksum(header.body_checksum);
+        }
+    }
+    if (producer != nullptr) {
+        said.mutable_producer()->set_id(producer->id);
+        said.mutable_producer()->set_epoch(producer->epoch);
+        said.mutable_producer()->set_last_sequence(producer->last);
+        said.mutable_producer()->set_records(producer->records);
+        said.mutable_producer()->set_name(producer->name);
+    }
+    if (to.deaf_to_requests && !said.has_status()) return;
+    answer(to, conn,
+           proto::make_message_frame(FrameType::answer, stream, as_bytes(said.SerializeAsString())));
 }
 
 void FakeCluster::hello(FakeMember& to, io::ConnId conn, ByteView payload) {
@@ -252,6 +294,7 @@ void FakeCluster::hello(FakeMember& to, io::ConnId conn, ByteView payload) {
     ok.set_leader(to.leader);
     ok.set_record_bytes_max(1u << 20);
     ok.set_batch_bytes_max(1u << 20);
+    ok.set_feature_level(to.feature_level);
     for (const FakeMember& other : members_) {
         pb::MemberInfo* info = ok.add_members();
         info->set_id(other.id);
@@ -287,14 +330,37 @@ void FakeCluster::append(FakeMember& to, io::ConnId conn, uint32_t stream, ByteV
     }
     if (check_form(append.draft) != EntryFault::none || check_body(append.draft, body) != EntryFault::none)
         code = AppendCode::bad_batch;
-    bool put_off = code == AppendCode::not_leader || code == AppendCode::busy ||
-                   code == AppendCode::disk_full || code == AppendCode::retry;
-    if (code != AppendCode::bad_batch && code != AppendCode::too_large) to.run_ended[conn] = put_off;
     proto::AppendDoneItem item{stream, code, 0, 1, 0};
-    if (code == AppendCode::committed) {
-        EntryHeader header = to.log->add(append.draft, body);
-        item = {stream, code, header.lsn_first, header.term, header.timestamp_ms};
+    uint64_t end = raw(to.log->end().lsn_next);
+    if (code == AppendCode::committed && append.expect_lsn != 0 && append.expect_lsn != end &&
+        to.log->fresh(append.draft)) {
+        code = AppendCode::condition_failed;
+        item = {stream, code, end, 1, 0};
+    }
+    bool lands = code == AppendCode::committed || (code == AppendCode::unknown && to.unknown_lands);
+    if (lands) {
+        EntryHeader header;
+        AppendCode found = code;
+        if (append.draft.producer == 0)
+            header = to.log->add(append.draft, body);
+        else
+            found = to.log->add_numbered(append.draft, body, header, end);
+        if (code == AppendCode::committed) code = found;
+        bool in = code == AppendCode::committed || code == AppendCode::repeated;
+        item = {stream, code, in ? header.lsn_first : end, header.term, header.timestamp_ms};
         serve_tails();
+    }
+    bool taken = code == AppendCode::committed || code == AppendCode::unknown ||
+                 code == AppendCode::refused || code == AppendCode::repeated ||
+                 code == AppendCode::repeated_forgotten;
+    bool bad = code == AppendCode::bad_batch || code == AppendCode::too_large;
+    if (!bad || append.draft.producer != 0) to.run_ended[conn] = !taken;
+    bool rests = code >= AppendCode::fenced && code <= AppendCode::condition_failed;
+    if (rests && to.refusal_delay.ns > 0) {
+        queue_.emplace(now_ + to.refusal_delay, [this, id = to.id, conn, item] {
+            if (conns_.contains(conn)) done(member(id), conn, item);
+        });
+        return;
     }
     if (to.hold)
         to.held.emplace_back(conn, item);

@@ -13,19 +13,9 @@
 #include "io/world.h"
 #include "proto/client.h"
 #include "proto/frame.h"
+#include "tests/support/fake_log.h"
 
 namespace raftd::testing {
-
-struct FakeLog {
-    std::vector<std::vector<std::byte>> entries;
-    std::vector<LogPoint> points{LogPoint{}};  // points[i]: behind entry i
-    const LogPoint& end() const { return points.back(); }
-    /// Appends one batch; its header as it stands in the log.
-    EntryHeader add(const EntryHeader& draft, ByteView body, Term term = Term{1});
-    void add_text(const std::vector<std::string>& records, Term term = Term{1});
-    void add_noop(Term term);
-    std::vector<std::string> records() const;
-};
 
 class FakeCluster;
 
@@ -37,6 +27,10 @@ struct FakeMember {
     ClusterId cluster{7, 9};
     uint64_t leader = 1;  // whom it believes to lead
     bool mute = false;    // takes frames and answers none
+    uint32_t feature_level = 1;
+    bool deaf_to_requests = false;  // carries requests of producers out and doesn't answer
+    bool unknown_lands = false;     // a scripted `unknown` is in the log all the same
+    Duration refusal_delay{};       // of refusals that rest on the log
     FakeLog* log = nullptr;
     std::vector<proto::AppendCode> script;     // codes of the next appends, before the usual behaviour
     uint32_t answers_left = UINT32_MAX;        // appends behind these get no answer
@@ -47,7 +41,7 @@ struct FakeMember {
     std::function<void(proto::TailData&)> misplace;
 
     // What it saw.
-    uint32_t hellos = 0, appends = 0, tails = 0, pings = 0;
+    uint32_t hellos = 0, appends = 0, tails = 0, pings = 0, opens = 0, closes = 0, queries = 0;
     uint64_t uncredited_max = 0;  // largest debt: bytes sent beyond the credit
     std::vector<proto::TailOpen> opened;
 
@@ -71,7 +65,12 @@ public:
     FakeMember& member(uint64_t id) { return members_[id - 1]; }
     FakeLog& log() { return log_; }
     std::vector<std::string> addresses() const;
-    void attach(io::Handler& handler) { handler_ = &handler; }
+    void attach(io::Handler& handler) {
+        handler_ = &handler;
+        others_.clear();
+    }
+    /// One more client beside the attached one; each gets the events of its own connections.
+    void attach_beside(io::Handler& handler) { others_.push_back(&handler); }
 
     /// Turns until `done`, at most `limit` of virtual time; whether it came true.
     bool run_until(const std::function<bool()>& done, Duration limit = seconds(60));
@@ -82,6 +81,10 @@ public:
     void pass(Duration time) { now_ = now_ + time; }
     /// Ends all connections of a member; `reach` is what a dial meets from now on.
     void cut(uint64_t id, FakeMember::Reach reach = FakeMember::Reach::refuses);
+    /// The same, but what the client had sent still reaches the member, `after` a while; nobody hears the
+    /// answers.
+    void strand(uint64_t id, Duration after);
+    void set_feature_level(uint32_t level);
     void release(uint64_t id);  // answers what was held
     void serve_tails();
     void set_leader(uint64_t id);
@@ -103,11 +106,13 @@ public:
 
 private:
     void later(std::function<void()> what);
-    void to_client(io::Event event);
+    void to_client(io::Event event, io::ConnId conn);
+    void end_turns();
     void answer(FakeMember& member, io::ConnId conn, const Slice& frame);
     void receive(io::ConnId conn, Slice frame);
     void hello(FakeMember& member, io::ConnId conn, ByteView payload);
     void append(FakeMember& member, io::ConnId conn, uint32_t stream, ByteView payload);
+    void request(FakeMember& member, io::ConnId conn, uint32_t stream, ByteView payload);
     void tail_open(FakeMember& member, io::ConnId conn, uint32_t stream, ByteView payload);
     void serve(FakeMember& member, FakeMember::Tail& tail);
     void done(FakeMember& member, io::ConnId conn, const proto::AppendDoneItem& item);
@@ -115,10 +120,14 @@ private:
     std::vector<FakeMember> members_;
     FakeLog log_;
     io::Handler* handler_ = nullptr;
+    std::vector<io::Handler*> others_;
+    io::Handler* running_ = nullptr;  // whose turn it is
+    std::map<io::ConnId, io::Handler*> owners_;
     Instant now_{1'000'000'000};
     Instant wake_ = kNever;
     uint64_t last_conn_ = 0;
     std::map<io::ConnId, uint64_t> conns_;  // to which member
+    std::map<io::ConnId, std::pair<uint64_t, Duration>> stranded_;
     std::multimap<Instant, std::function<void()>> queue_;
 };
 
