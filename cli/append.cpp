@@ -203,7 +203,7 @@ private:
     Exit finish() {
         client_.cancel_unsent();
         collect();
-        unknown_ += client_.sent_records();
+        unknown_ += client_.unresolved().records;
         if (unknown_ > 0) return fail_unknown();
         if (failure_) {
             const char* rest = committed_ == 0 ? ": " : ", the rest was refused: ";
