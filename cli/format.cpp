@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
 
 #include "cli/command.h"
-#include "conf/units.h"
 
 namespace raftd::cli {
 namespace {
@@ -14,34 +12,6 @@ uint32_t big_endian(std::string_view four) {
     uint32_t value = 0;
     for (char byte : four.substr(0, 4)) value = value << 8 | static_cast<unsigned char>(byte);
     return value;
-}
-
-std::optional<int> take_number(std::string_view& text, size_t digits) {
-    if (text.size() < digits) return std::nullopt;
-    int value = 0;
-    for (size_t i = 0; i < digits; ++i) {
-        if (text[i] < '0' || text[i] > '9') return std::nullopt;
-        value = value * 10 + (text[i] - '0');
-    }
-    text.remove_prefix(digits);
-    return value;
-}
-
-bool take_char(std::string_view& text, char wanted) {
-    if (text.empty() || text[0] != wanted) return false;
-    text.remove_prefix(1);
-    return true;
-}
-
-/// Seconds to be taken off for `Z`, `+01:00`, `-0530`; nothing when it isn't a zone.
-std::optional<int> parse_zone(std::string_view text) {
-    if (text == "Z" || text == "z") return 0;
-    int sign = take_char(text, '+') ? 1 : take_char(text, '-') ? -1 : 0;
-    auto hours = take_number(text, 2);
-    take_char(text, ':');
-    auto minutes = take_number(text, 2);
-    if (sign == 0 || !hours || !minutes || !text.empty()) return std::nullopt;
-    return sign * (*hours * 3600 + *minutes * 60);
 }
 
 }  // namespace
@@ -180,61 +150,6 @@ std::string data_member(ByteView data, DataAs as) {
     bool text = as == DataAs::text || (as == DataAs::automatic && is_utf8(as_text(data)));
     if (text) return "\"data\":" + json_text(as_text(data));
     return "\"data_base64\":\"" + base64(data) + "\"";
-}
-
-std::optional<int64_t> parse_time(std::string_view text) {
-    if (!text.empty() && text.size() <= 12 && text.find_first_not_of("0123456789") == std::string_view::npos)
-        return std::stoll(std::string(text)) * 1000;
-    std::tm parts{};
-    auto year = take_number(text, 4);
-    if (!year || !take_char(text, '-')) return std::nullopt;
-    auto month = take_number(text, 2);
-    if (!month || !take_char(text, '-')) return std::nullopt;
-    auto day = take_number(text, 2);
-    if (!day || *month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
-    parts.tm_year = *year - 1900;
-    parts.tm_mon = *month - 1;
-    parts.tm_mday = *day;
-    parts.tm_isdst = -1;
-    if (take_char(text, 'T') || take_char(text, ' ')) {
-        auto hour = take_number(text, 2);
-        if (!hour || *hour > 23 || !take_char(text, ':')) return std::nullopt;
-        auto minute = take_number(text, 2);
-        if (!minute || *minute > 59) return std::nullopt;
-        parts.tm_hour = *hour;
-        parts.tm_min = *minute;
-        if (take_char(text, ':')) {
-            auto second = take_number(text, 2);
-            if (!second || *second > 60) return std::nullopt;
-            parts.tm_sec = *second;
-        }
-    }
-    if (text.empty()) return int64_t{::mktime(&parts)} * 1000;
-    auto zone = parse_zone(text);
-    if (!zone) return std::nullopt;
-    parts.tm_isdst = 0;
-    return (int64_t{::timegm(&parts)} - *zone) * 1000;
-}
-
-Result<Place> parse_place(std::string_view text, int64_t now_ms) {
-    using Kind = Place::Kind;
-    if (text == "first") return Place{Kind::first, 0};
-    if (text == "end") return Place{Kind::end, 0};
-    bool digits =
-        !text.empty() && text.size() < 19 && text.find_first_not_of("0123456789") == std::string_view::npos;
-    if (digits && text.find_first_not_of('0') != std::string_view::npos)
-        return Place{Kind::lsn, std::stoull(std::string(text))};
-    if (text.size() > 1 && text[0] == '-') {
-        if (auto ago = conf::parse_duration(text.substr(1)))
-            return Place{Kind::time,
-                         static_cast<uint64_t>(std::max<int64_t>(now_ms - ago->ns / 1'000'000, 0))};
-    }
-    if (text.size() > 1 && text[0] == '@') {
-        if (auto time = parse_time(text.substr(1)))
-            return Place{Kind::time, static_cast<uint64_t>(std::max<int64_t>(*time, 0))};
-    }
-    return error(Errc::bad_input, "\"" + std::string(text) + "\" is no place in the log",
-                 "an LSN from 1 on, first, end, @2026-11-20T10:00, or -2h");
 }
 
 }  // namespace raftd::cli

@@ -57,14 +57,4 @@ std::string data_member(ByteView data, DataAs as);
 bool is_utf8(std::string_view text);
 std::string base64(ByteView bytes);
 
-/// A place in the log as --from and --to name it.
-struct Place {
-    enum class Kind : uint8_t { lsn, first, end, time } kind = Kind::first;
-    uint64_t value = 0;  // LSN, or milliseconds since 1970
-};
-/// Errors: bad_input, with the forms there are.
-Result<Place> parse_place(std::string_view text, int64_t now_ms);
-/// `1732100000`, `2026-11-20`, `2026-11-20T10:00[:30][Z|+01:00]`; without zone local time. Milliseconds.
-std::optional<int64_t> parse_time(std::string_view text);
-
 }  // namespace raftd::cli

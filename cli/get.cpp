@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "cli/connect.h"
+#include "cli/place.h"
 #include "cli/tail.h"
 
 namespace raftd::cli {

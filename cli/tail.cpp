@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cli/connect.h"
+#include "cli/place.h"
 
 namespace raftd::cli {
 namespace {
@@ -67,6 +68,8 @@ Result<Range> range_of(const Context& context, const TailOptions& options, int64
     else
         range.tail.to = Lsn{to.value};
     if (range.tail.from == client::From::lsn && range.tail.to && raw(*range.tail.to) < range.tail.value)
+        return error(Errc::bad_input, "--to is before --from");
+    if (range.tail.from == client::From::time_ms && range.to_ms < range.tail.value)
         return error(Errc::bad_input, "--to is before --from");
     return range;
 }

@@ -170,17 +170,28 @@ uint64_t LogBuffer::bytes_of(Index first, Index last) const {
     return total;
 }
 
-std::optional<Index> LogBuffer::index_of(Lsn lsn) const {
-    if (lsn < before_.lsn_next || lsn >= end_.lsn_next) return std::nullopt;
-    Index low = first_, high = last();
+/// The first entry held behind which `reached(point)` holds; entries must go from false to true.
+template <class Reached>
+Index LogBuffer::first_where(Reached reached) const {
+    Index low = first_, high = last() + 1;
     while (low < high) {
         Index middle{(raw(low) + raw(high)) / 2};
-        if (point_after(header(middle)).lsn_next > lsn)
+        if (reached(point_after(header(middle))))
             high = middle;
         else
             low = middle + 1;
     }
     return low;
+}
+
+std::optional<Index> LogBuffer::index_of(Lsn lsn) const {
+    if (lsn < before_.lsn_next || lsn >= end_.lsn_next) return std::nullopt;
+    return first_where([lsn](const LogPoint& point) { return point.lsn_next > lsn; });
+}
+
+std::optional<Index> LogBuffer::index_at(uint64_t time_ms) const {
+    if (before_.timestamp_ms >= time_ms) return std::nullopt;
+    return first_where([time_ms](const LogPoint& point) { return point.timestamp_ms >= time_ms; });
 }
 
 }  // namespace raftd::daemon

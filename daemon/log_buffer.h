@@ -51,6 +51,9 @@ public:
     /// The first entry held whose records end behind `lsn`; nothing when the buffer begins later or ends
     /// before.
     std::optional<Index> index_of(Lsn lsn) const;
+    /// The first entry held that is stamped `time_ms` or later; last() + 1 when none is. Nothing when an
+    /// earlier one, no longer held, may be.
+    std::optional<Index> index_at(uint64_t time_ms) const;
 
 private:
     struct Run {
@@ -61,6 +64,8 @@ private:
         uint64_t run;  // absolute number
         uint32_t offset, bytes;
     };
+    template <class Reached>
+    Index first_where(Reached reached) const;
     const Place& place(Index index) const { return entries_[index - first_]; }
     const Run& run(uint64_t number) const { return runs_[number - run_first_]; }
     std::byte* reserve(uint32_t bytes);  // room at the open chunk's end, in the last run

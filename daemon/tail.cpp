@@ -164,7 +164,12 @@ void Tails::place(Tail& tail) {
         case TailFrom::index:
             if (tail.value <= raw(committed_.index) + 1 || tail.follow) return begin(tail, Index{tail.value});
             return end(tail, TailCode::beyond, lsn_end - 1);
-        case TailFrom::time_ms: return locate(tail, wal::ReadRequest::By::time_ms, tail.value);
+        case TailFrom::time_ms:
+            // What isn't in files yet is in memory, so memory is asked first. Entries behind the commit may
+            // still be replaced by others, with other times.
+            if (auto index = replica_.buffer().index_at(tail.value))
+                return begin(tail, std::min(*index, committed_.index + 1));
+            return locate(tail, wal::ReadRequest::By::time_ms, tail.value);
         case TailFrom::last_n:
             if (tail.value == 0) return begin(tail, committed_.index + 1);
             lsn = tail.value >= lsn_end - 1 ? 1 : lsn_end - tail.value;

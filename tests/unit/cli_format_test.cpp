@@ -98,33 +98,5 @@ TEST(Format, DataIsTextWhenItCanBe) {
         EXPECT_TRUE(is_utf8(good)) << good;
 }
 
-TEST(Format, PlacesInTheLog) {
-    using Kind = Place::Kind;
-    auto lsn = parse_place("17", 0);
-    ASSERT_TRUE(lsn);
-    EXPECT_EQ(lsn->kind, Kind::lsn);
-    EXPECT_EQ(lsn->value, 17u);
-    EXPECT_EQ(parse_place("first", 0)->kind, Kind::first);
-    EXPECT_EQ(parse_place("end", 0)->kind, Kind::end);
-    auto ago = parse_place("-2h", 10'000'000);
-    ASSERT_TRUE(ago);
-    EXPECT_EQ(ago->kind, Kind::time);
-    EXPECT_EQ(ago->value, 10'000'000u - 7'200'000u);
-    EXPECT_EQ(parse_place("@1000", 0)->value, 1'000'000u);
-    for (const char* bad : {"0", "00", "", "-", "-2", "@", "@x", "last", "1e3", "-1", "99999999999999999999"})
-        EXPECT_FALSE(parse_place(bad, 0)) << bad;
-}
-
-TEST(Format, Times) {
-    EXPECT_EQ(parse_time("2026-11-20T10:00:00Z"), 1'795'168'800'000);
-    EXPECT_EQ(parse_time("2026-11-20T11:00+01:00"), 1'795'168'800'000);
-    EXPECT_EQ(parse_time("2026-11-20T04:30:00-0530"), 1'795'168'800'000);
-    EXPECT_TRUE(parse_time("2026-11-20"));
-    EXPECT_TRUE(parse_time("2026-11-20 10:00"));
-    for (const char* bad :
-         {"2026-13-01", "2026-11-20T", "2026-11-20T25:00", "2026-11-20T10:00X", "20-11-2026"})
-        EXPECT_FALSE(parse_time(bad)) << bad;
-}
-
 }  // namespace
 }  // namespace raftd::cli

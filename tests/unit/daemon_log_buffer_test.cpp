@@ -98,6 +98,38 @@ TEST(LogBuffer, FindsTheEntryOfARecord) {
     EXPECT_FALSE(buffer.index_of(Lsn{20}));
 }
 
+EntryHeader add_at(LogBuffer& buffer, uint64_t time_ms) {
+    auto body = body_of("r");
+    return buffer.append(draft_of(body), body, Term{1}, time_ms);
+}
+
+// A tail that began one entry late would never show the first record of a time.
+TEST(LogBuffer, FindsTheFirstEntryOfATime) {
+    LogBuffer buffer(LogPoint{Index{3}, Term{1}, 99, Lsn{10}, 50});
+    EXPECT_FALSE(buffer.index_at(50));  // the one before it, in files, is stamped so
+    EXPECT_EQ(buffer.index_at(51), Index{4});
+    for (uint64_t time : {50, 60, 60, 60, 75}) add_at(buffer, time);
+    EXPECT_FALSE(buffer.index_at(0));
+    EXPECT_FALSE(buffer.index_at(50));
+    EXPECT_EQ(buffer.index_at(51), Index{5});
+    EXPECT_EQ(buffer.index_at(60), Index{5});  // of equal stamps the first
+    EXPECT_EQ(buffer.index_at(61), Index{8});
+    EXPECT_EQ(buffer.index_at(75), Index{8});
+    EXPECT_EQ(buffer.index_at(76), Index{9});
+    buffer.cut_after(Index{6});
+    EXPECT_EQ(buffer.index_at(61), Index{7});
+}
+
+TEST(LogBuffer, TimesThatWereReleasedAreNotItsToFind) {
+    LogBuffer buffer(LogPoint{}, 4096);
+    for (uint64_t time = 100; time < 200; ++time) add_at(buffer, time);
+    buffer.release(Index{90}, 1000);
+    ASSERT_GT(buffer.first(), Index{1});
+    uint64_t released = buffer.point_at(buffer.first() - 1)->timestamp_ms;
+    EXPECT_FALSE(buffer.index_at(released));
+    EXPECT_EQ(buffer.index_at(released + 1), buffer.first());
+}
+
 // The same operations on a plain list of entries must give the same log.
 TEST(LogBuffer, BehavesLikeAListUnderRandomOperations) {
     for (uint64_t seed = 0; seed < 200; ++seed) {
