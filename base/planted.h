@@ -16,6 +16,7 @@ enum class PlantedBug : uint8_t {
     commit_unverified,    // commit is taken from the leader for a tail not verified (B23)
     read_by_old_round,    // a read is confirmed by replies to what was sent before it came (I19)
     no_send_window,       // a follower is sent entries without a bound (I20)
+    stamp_own_clock,      // a leader stamps its own clock, whatever the voters' show (H9)
 };
 
 #ifdef RAFTD_PLANTED

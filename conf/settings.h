@@ -16,6 +16,7 @@ struct RaftSettings {
     Duration election_timeout = seconds(1);
     uint64_t batch_bytes_max = 1u << 20;
     uint64_t in_flight_bytes_max = 16u << 20;
+    Duration clock_skew_max = seconds(10);
 };
 struct LogSettings {
     uint64_t record_bytes_max = 1u << 20;

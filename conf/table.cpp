@@ -35,6 +35,9 @@ constexpr Setting kTable[] = {
      "largest batch of records that a client may append at once (or one record, if larger)"},
     {"raft", "in_flight_bytes_max", BytesField{[](S& s) -> uint64_t& { return s.raft.in_flight_bytes_max; }},
      64 * kKiB, kGiB, "", false, "sent to one follower and not yet answered"},
+    {"raft", "clock_skew_max", DurationField{[](S& s) -> Duration& { return s.raft.clock_skew_max; }}, kMs,
+     3600 * kSecond, "", false,
+     "while the voters' clocks differ by more, a leader's monotonic clock counts the log's time"},
 
     {"log", "record_bytes_max", BytesField{[](S& s) -> uint64_t& { return s.log.record_bytes_max; }}, 1,
      16 * kMiB, "", false, "largest record accepted"},

@@ -185,6 +185,7 @@ std::string Admin::dump() const {
     line("buffer_bytes", replica_.buffer().bytes());
     line("chunk_bytes", Chunk::live_bytes());
     line("clients", clients_.count());
+    for (const std::string& alarm : pump_.alarms()) text.append("alarm=").append(alarm).append("\n");
     for (const auto& follower : view.followers) {
         text.append("follower=").append(std::to_string(raw(follower.id)));
         text.append(" mode=").append(mode_text(follower.mode));

@@ -115,13 +115,13 @@ void Appends::place(ClientConn& conn, const io::Frame& frame, const proto::Appen
     draft.body_bytes = append.draft.body_bytes;
     draft.record_count = append.draft.record_count;
     draft.body_checksum = append.draft.body_checksum;
-    auto wall = static_cast<uint64_t>(std::max<int64_t>(context_.world.clock.wall_ms(), 0));
+    LogTime time = context_.stamp(replica_.buffer().end().timestamp_ms);
     EntryHeader placed;
     if (body.size() >= kInPlaceMin) {
         uint32_t at = proto::fixed_size(frame.bytes.view()) - kEntryHeaderBytes;
-        placed = replica_.propose_in_place(context_.now, frame.bytes.from(at), draft, wall);
+        placed = replica_.propose_in_place(context_.now, frame.bytes.from(at), draft, time);
     } else {
-        placed = replica_.propose(context_.now, draft, body, wall);
+        placed = replica_.propose(context_.now, draft, body, time);
     }
     auto bytes = static_cast<uint32_t>(encoded_bytes(placed));
     waiters_.push_back({Index{placed.index}, conn.id, frame.stream, bytes, placed.lsn_first, placed.term,

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "daemon/log_clock.h"
 #include "daemon/members.h"
 #include "daemon/node.h"
 #include "snapshot/data_dir.h"
@@ -33,11 +34,14 @@ struct Context {
     const NodeOptions& options;
     snapshot::DataDir& dir;
     MemberInfos members;  // of the configuration in force
+    LogClock log_clock;
     Instant now{};
     Instant started{};
     bool stopping = false;
     Counters counters{};
 
+    /// Time of the next entry behind one stamped `newest_ms`.
+    LogTime stamp(uint64_t newest_ms) { return log_clock.stamp(now, world.clock.wall_ms(), newest_ms); }
     LogLine log(LogLevel level, std::string_view event) { return LogLine(world.log, level, event); }
 };
 

@@ -81,7 +81,12 @@ struct Node::Parts {
         : options(given),
           dir(std::move(found_dir)),
           wal(std::move(found.wal)),
-          context{.world = world, .options = options, .dir = dir, .members = members.in_force().infos},
+          context{.world = world,
+                  .options = options,
+                  .dir = dir,
+                  .members = members.in_force().infos,
+                  .log_clock = LogClock(dir.identity.id, options.settings.raft.clock_skew_max,
+                                        options.settings.raft.election_timeout)},
           replica(std::move(core), found.last, std::move(members), chunk_bytes_for(options.settings),
                   options.black_box),
           reader(context, replica, *wal),
@@ -94,6 +99,7 @@ struct Node::Parts {
           admin(context, replica, *wal, peers, clients, changes, pump) {
         clients.attach(appends, tails, admin);
         pump.attach(appends, tails);
+        context.log_clock.set_members(replica.core().view().membership.members);
     }
 
     static Context& with_time(Context& context) {
@@ -250,6 +256,7 @@ void Node::Parts::on(io::Frame& frame) {
 }
 
 void Node::Parts::after_trailer(NodeId from, const proto::Trailer& trailer) {
+    context.log_clock.heard(from, trailer.wall_ms, context.now);
     bool may_lead =
         (trailer.flags & (proto::kTrailerFull | proto::kTrailerStalled | proto::kTrailerDamaged)) == 0;
     auto [known, added] = peer_may_lead.emplace(from, true);

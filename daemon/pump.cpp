@@ -56,6 +56,7 @@ uint64_t Pump::wall_ms() const {
 
 void Pump::turn() {
     update_health();
+    watch_clocks();
     more_ = false;
     bool again = true;
     for (int round = 0; again && round < kRoundsMax; ++round) {
@@ -84,6 +85,7 @@ bool Pump::perform() {
     if (output_.write) write(*output_.write);
     for (const raft::Send& out : output_.send) send(out);
     for (const auto& wanted : output_.fetch) stepped |= fetch(wanted);
+    if (output_.membership) context_.log_clock.set_members(output_.membership->members);
     if (output_.role) role_changed(*output_.role);
     if (output_.want) stepped |= want(*output_.want);
     // Before the commit: a new leader's message may replace entries of mine and commit its own at their
@@ -269,13 +271,14 @@ void Pump::append_from(NodeId from, PeerMessage message) {
 bool Pump::want(const raft::Output::Want& want) {
     const raft::Core& core = replica_.core();
     if (core.role() != raft::Role::leader || core.term() != want.term) return false;
+    LogTime time = context_.stamp(replica_.buffer().end().timestamp_ms);
     if (want.kind == EntryKind::membership) {
-        replica_.propose_membership(context_.now, want.membership, wall_ms());
+        replica_.propose_membership(context_.now, want.membership, time);
         return true;
     }
     EntryHeader draft = draft_batch(0, {});
     draft.kind = want.kind;
-    replica_.propose(context_.now, draft, {}, wall_ms());
+    replica_.propose(context_.now, draft, {}, time);
     return true;
 }
 
@@ -329,6 +332,27 @@ void Pump::update_health() {
     replica_.step(context_.now, raft::Health{.may_vote = true, .may_lead = may_lead, .may_ack = true});
 }
 
+/// An alarm about clocks is raised by the leader alone: it is the one that hears the others' clocks.
+void Pump::watch_clocks() {
+    LogClock& clock = context_.log_clock;
+    std::optional<ClockSkew> before = clock.alarm();
+    if (replica_.core().role() == raft::Role::leader)
+        clock.watch(context_.now, context_.world.clock.wall_ms());
+    else
+        clock.unwatch();
+    const std::optional<ClockSkew>& after = clock.alarm();
+    if (after && (!before || before->member != after->member))
+        context_.log(LogLevel::warn, "clock_skew")("member", member_name(after->member))(
+            "difference_ms", after->difference_ms);
+    if (before && !after)
+        context_.log(LogLevel::info, "clock_skew_over")("member", member_name(before->member));
+}
+
+std::string Pump::member_name(NodeId id) const {
+    auto found = context_.members.find(id);
+    return found != context_.members.end() ? found->second.name : std::to_string(raw(id));
+}
+
 proto::Trailer Pump::trailer() const {
     uint32_t flags = 0;
     uint64_t free = context_.world.disk.free_bytes();
@@ -343,6 +367,8 @@ std::vector<std::string> Pump::alarms() const {
     if (wal_.no_room() || context_.world.disk.free_bytes() < context_.options.settings.log.disk_free_min)
         alarms.emplace_back("disk_full");
     if (stalled_) alarms.emplace_back("disk_stalled");
+    if (const auto& skew = context_.log_clock.alarm())
+        alarms.push_back("clock_skew " + text_of(*skew, member_name(skew->member)));
     if (context_.counters.chain_mismatches != 0) alarms.emplace_back("chain_mismatch");
     return alarms;
 }

@@ -63,6 +63,8 @@ private:
     void role_changed(const raft::Output::RoleChange& role);
     bool fit_successor_known() const;
     void update_health();
+    void watch_clocks();
+    std::string member_name(NodeId id) const;
     uint64_t wall_ms() const;
 
     Context& context_;

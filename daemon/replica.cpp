@@ -26,28 +26,28 @@ raft::Core::Taken Replica::step(Instant now, decltype(raft::Event::what) what) {
     return step_core({now, std::move(what)});
 }
 
-EntryHeader Replica::propose(Instant now, const EntryHeader& draft, ByteView body, uint64_t wall_ms) {
-    EntryHeader placed = buffer_.append(draft, body, core_.term(), wall_ms);
+EntryHeader Replica::propose(Instant now, const EntryHeader& draft, ByteView body, LogTime time) {
+    EntryHeader placed = buffer_.append(draft, body, core_.term(), raw(time));
     proposals_.push_back({id_of(placed), static_cast<uint32_t>(encoded_bytes(placed)), nullptr});
     proposed_at_ = now;
     return placed;
 }
 
 EntryHeader Replica::propose_in_place(Instant now, const Slice& header_and_body, const EntryHeader& draft,
-                                      uint64_t wall_ms) {
-    EntryHeader placed = buffer_.append_in_place(header_and_body, draft, core_.term(), wall_ms);
+                                      LogTime time) {
+    EntryHeader placed = buffer_.append_in_place(header_and_body, draft, core_.term(), raw(time));
     proposals_.push_back({id_of(placed), static_cast<uint32_t>(encoded_bytes(placed)), nullptr});
     proposed_at_ = now;
     return placed;
 }
 
-EntryHeader Replica::propose_membership(Instant now, const Membership& membership, uint64_t wall_ms) {
+EntryHeader Replica::propose_membership(Instant now, const Membership& membership, LogTime time) {
     flush_proposals();  // the meta points to `membership`, so it can't wait
     MemberInfos infos = members_.infos_for(membership);
     std::vector<std::byte> body = encode_configuration(membership, infos);
     EntryHeader draft = draft_batch(0, body);
     draft.kind = EntryKind::membership;
-    EntryHeader placed = propose(now, draft, body, wall_ms);
+    EntryHeader placed = propose(now, draft, body, time);
     proposals_.back().membership = &membership;
     flush_proposals();
     members_.push({Index{placed.index}, membership, std::move(infos)});

@@ -8,6 +8,7 @@
 
 #include "daemon/black_box.h"
 #include "daemon/log_buffer.h"
+#include "daemon/log_clock.h"
 #include "daemon/peer_codec.h"
 #include "raft/core.h"
 #include "wal/wal.h"
@@ -28,10 +29,10 @@ public:
 
     /// Places an entry behind the log's end, to be proposed with others at once. Requires: core().accepting()
     /// (for a client's batch), or an entry the core itself wants.
-    EntryHeader propose(Instant now, const EntryHeader& draft, ByteView body, uint64_t wall_ms);
+    EntryHeader propose(Instant now, const EntryHeader& draft, ByteView body, LogTime time);
     EntryHeader propose_in_place(Instant now, const Slice& header_and_body, const EntryHeader& draft,
-                                 uint64_t wall_ms);
-    EntryHeader propose_membership(Instant now, const Membership& membership, uint64_t wall_ms);
+                                 LogTime time);
+    EntryHeader propose_membership(Instant now, const Membership& membership, LogTime time);
     void flush_proposals();
 
     enum class Accepted : uint8_t {

@@ -51,6 +51,7 @@ Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& rea
       manifest_(make_manifest(options.members)),
       truth_(kernel, options.members, snapshot::genesis_point(manifest_), reached) {
     for (uint32_t i = 0; i <= options.members; ++i) members_.push_back(std::make_unique<Member>());
+    for (uint32_t i = 1; i <= options.members; ++i) truth_.log_time.add(members_[i]->clock);
     network_.watcher = &truth_;
     truth_.on_promise = [this](uint32_t member, bool vote) {
         audit_perhaps(member, vote ? 0.3 : 0.0003);  // it must be on the disk already

@@ -223,8 +223,10 @@ void Faults::hit_time() {
     note("wall_jump", member);
     reached_.hit(Reach::wall_jumped);
     int64_t hour = 3'600'000, jump = random_.chance(0.1) ? 365 * 24 * hour : hour;
-    cluster_.clock(member).wall_offset_ms =
-        random_.chance(0.3) ? 0 : static_cast<int64_t>(random_.below(static_cast<uint64_t>(2 * jump))) - jump;
+    cluster_.clock(member).set_wall(
+        kernel_.now(), random_.chance(0.3)
+                           ? 0
+                           : static_cast<int64_t>(random_.below(static_cast<uint64_t>(2 * jump))) - jump);
 }
 
 void Faults::damage_disk() {

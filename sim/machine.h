@@ -20,6 +20,11 @@ struct ClockModel {
     double rate = 1.0;
     int64_t wall_offset_ms = 0;
     Instant since{}, local_since{};  // when the rate was set, by both clocks
+    struct Past {
+        int64_t wall_offset_ms;
+        Instant until;
+    };
+    std::vector<Past> past{};  // offsets before the present one, for checks
 
     Instant local(Instant now) const {
         if (rate == 1.0) return local_since + (now - since);
@@ -29,6 +34,10 @@ struct ClockModel {
         local_since = local(now);
         since = now;
         rate = to;
+    }
+    void set_wall(Instant now, int64_t offset_ms) {
+        past.push_back({wall_offset_ms, now});
+        wall_offset_ms = offset_ms;
     }
 };
 inline constexpr int64_t kWallStartMs = 1'700'000'000'000;

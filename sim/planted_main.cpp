@@ -26,7 +26,8 @@ bool plant(std::string_view name) {
                                                   "skip_directory_sync",
                                                   "commit_unverified",
                                                   "read_by_old_round",
-                                                  "no_send_window"};
+                                                  "no_send_window",
+                                                  "stamp_own_clock"};
     for (size_t i = 0; i < std::size(kNames); ++i) {
         if (kNames[i] != name) continue;
         raftd::planted_bug = static_cast<raftd::PlantedBug>(i);

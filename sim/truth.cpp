@@ -10,7 +10,8 @@ namespace raftd::sim {
 using raft::Role;
 
 Truth::Truth(Kernel& kernel, uint32_t count, const LogPoint& base, Reached& reached)
-    : kernel_(kernel),
+    : log_time(kernel),
+      kernel_(kernel),
       reached_(reached),
       base_(base),
       members_(count + 1),
@@ -18,7 +19,7 @@ Truth::Truth(Kernel& kernel, uint32_t count, const LogPoint& base, Reached& reac
       committed_{base.chain},
       reads_(count) {
     CHECK(base.index == Index{0});  // runs begin with a genesis
-    versions_[0].push_back({base.term, base.chain, 0, base.lsn_next});
+    versions_[0].push_back({base.term, base.chain, 0, base.lsn_next, base.timestamp_ms, kernel.now()});
     for (Member& member : members_) member.chains = {base.chain};
     lsn_end_ = base.lsn_next;
 }
@@ -164,7 +165,11 @@ void Truth::learn(uint32_t number, const LogPoint& point, uint64_t chain_before)
             violated(number, "a second entry at " + std::to_string(at) + " of term " +
                                  std::to_string(raw(point.term)));
     }
-    versions_[at].push_back({point.term, point.chain, chain_before, point.lsn_next});
+    const Version& before = *version(at - 1, chain_before);
+    if (auto fault = log_time.judge(point.timestamp_ms, before.timestamp_ms, before.made_at))
+        violated(number, *fault);
+    versions_[at].push_back(
+        {point.term, point.chain, chain_before, point.lsn_next, point.timestamp_ms, kernel_.now()});
 }
 
 void Truth::became_leader(uint32_t number, const Member& member) {
@@ -232,6 +237,8 @@ void Truth::check_majority(uint32_t number, uint64_t index, const daemon::Node& 
         violated(number, "committed entry " + std::to_string(index) + ", which only " +
                              std::to_string(holding) + " members acknowledged");
 }
+
+uint64_t Truth::committed_time_ms() const { return version(committed(), committed_.back())->timestamp_ms; }
 
 uint32_t Truth::leader() const {
     uint32_t found = 0;

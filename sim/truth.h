@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "daemon/node.h"
+#include "sim/log_time.h"
 #include "sim/network.h"
 #include "sim/reach.h"
 #include "sim/read_proof.h"
@@ -48,12 +49,15 @@ public:
     /// Checks what a start would find, against what was promised: for the copy of a disk after a power cut.
     void check_promises(uint32_t member, const HardState& hard, const LogPoint& last) const;
 
+    LogTimeCheck log_time;
+
     // What the rest asks.
     uint64_t committed() const { return committed_.size() - 1; }  // highest committed index
     Lsn committed_lsn_end() const { return lsn_end_; }            // behind the last committed record
     uint64_t commit_chain(uint64_t index) const { return committed_[index]; }
     /// The living leader of the highest term; 0: nobody leads.
     uint32_t leader() const;
+    uint64_t committed_time_ms() const;  // stamp of the last committed entry
     Term term_max() const { return term_max_; }
     uint64_t elections() const { return leaders_.size(); }
     Instant commit_moved_at() const { return commit_moved_at_; }
@@ -65,6 +69,8 @@ private:
         Term term;
         uint64_t chain, before;
         Lsn lsn_next;
+        uint64_t timestamp_ms = 0;
+        Instant made_at{};
     };
     struct Member {
         bool alive = false, stale = false;

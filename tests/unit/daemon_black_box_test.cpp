@@ -23,10 +23,10 @@ public:
             if (output.want) {
                 EntryHeader draft = draft_batch(0, {});
                 draft.kind = output.want->kind;
-                replica_.propose(now_, draft, {}, 1);
+                replica_.propose(now_, draft, {}, LogTime{1});
             } else if (replica_.core().accepting() && i % 3 == 0) {
                 std::array<std::byte, 4> body{};
-                replica_.propose(now_, draft_batch(1, body), body, 1);
+                replica_.propose(now_, draft_batch(1, body), body, LogTime{1});
             }
             if (output.write) replica_.step(now_, raft::ev::Durable{output.write->id});
         }
