@@ -8,6 +8,7 @@
 #include "cli/append.h"
 #include "cli/bench.h"
 #include "cli/command.h"
+#include "cli/completion.h"
 #include "cli/config.h"
 #include "cli/debug.h"
 #include "cli/destroy.h"
@@ -44,6 +45,7 @@ struct Line {
     LogsOptions logs;
     DestroyOptions destroy;
     ConfigOptions config;
+    Shell shell = Shell::bash;
     DebugDumpOptions dump;
     DebugWalOptions wal;
 };
@@ -55,6 +57,8 @@ const std::map<std::string, Output> kOutput = {
 const std::map<std::string, StartWait> kStartWait = {
     {"leader", StartWait::leader}, {"ready", StartWait::ready}, {"none", StartWait::none}};
 
+const std::map<std::string, Shell> kShell = {
+    {"bash", Shell::bash}, {"fish", Shell::fish}, {"zsh", Shell::zsh}};
 const std::map<std::string, Framing> kFraming = {
     {"lines", Framing::lines}, {"nul", Framing::nul}, {"raw", Framing::raw}, {"length", Framing::length}};
 const std::map<std::string, DataAs> kDataAs = {
@@ -66,6 +70,8 @@ CLI::Option* add_choice(CLI::App* app, const std::string& flag, T& into,
                         const std::map<std::string, T>& words, const std::string& what) {
     std::vector<std::string> names;
     for (const auto& [name, value] : words) names.push_back(name);
+    std::string typed;
+    for (const std::string& name : names) typed += (typed.empty() ? "" : "|") + name;
     auto take = [&into, words](const std::string& text) { into = words.at(text); };
     return app->add_option_function<std::string>(flag, take, what)
         ->check([names](const std::string& text) {
@@ -74,7 +80,7 @@ CLI::Option* add_choice(CLI::App* app, const std::string& flag, T& into,
             for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
             return "`" + text + "` is not one of: " + known;
         })
-        ->type_name("");
+        ->type_name(typed);
 }
 
 CLI::Option* add_duration(CLI::App* app, const std::string& flag, Duration& into, const std::string& what) {
@@ -327,6 +333,13 @@ Exit show_version(const Context& context) {
 void add_about(CLI::App& app, Line& line) {
     add_command(app, line, {"version", "", "about", "version of this program"},
                 "raftctl version\nraftctl version -o json", [&line] { return show_version(line.context); });
+    CLI::App* completion_command =
+        add_command(app, line, {"completion", "bash|zsh|fish", "about", "words for a shell's tab key"},
+                    "source <(raftctl completion bash)\nraftctl completion fish | source", [&app, &line] {
+                        write_out(completion_script(app, line.shell));
+                        return finish_output(line.context, Exit::done);
+                    });
+    add_choice(completion_command, "SHELL", line.shell, kShell, "whose script")->required();
     CLI::App* help_command =
         add_command(app, line, {"help", "[COMMAND|all|exit-codes]", "about", "this and other help"},
                     "raftctl help all\nraftctl help exit-codes", nullptr);
