@@ -319,6 +319,65 @@ def docs(tree):
                     yield path, number, f"no function {token}"
 
 
+def promises(tree):
+    """(number of the promise, line, names of tests) of docs/guarantees.md."""
+    section, line = None, 0
+    held = {}
+    for number, text in enumerate(tree.text.get("docs/guarantees.md", "").splitlines(), 1):
+        head = re.match(r"## (?:(P\d+) )?", text)
+        if head:
+            section, listing = head.group(1), False
+            if section:
+                held[section] = (number, [])
+        elif section:
+            listing = text.startswith("**Held by**") or (listing and bool(text.strip()))
+            if listing:
+                held[section][1].extend((number, name) for name in re.findall(r"`([^`]+)`", text))
+    return held
+
+
+def test_exists(tree, name):
+    """A name as docs/guarantees.md explains them."""
+    first, _, rest = name.partition(".")
+    if first == "scenario":
+        return rest == "raft" or f"tests/scenarios/{rest.replace('.', '/', 1)}.txt" in tree.text
+    if first == "e2e":
+        program, _, case = rest.partition(".")
+        text = tree.text.get(f"tests/e2e/{program}_test.py")
+        return text is not None and (not case or f"\n    def {case}(self" in text)
+    if first in ("sim", "fuzz"):
+        declared = "\n".join(text for _, text in tree.matching("cmake/*.cmake"))
+        kind, _, bug = rest.partition(".")
+        call = rf"raftd_planted_test\({bug}" if bug else rf"raftd_(sim_test|fuzz)\({kind}"
+        return re.search(rf"^{call}\b", declared, re.M) is not None
+    case = rf"^TEST(_F|_P)?\({re.escape(first)},\s*{re.escape(rest)}\)"
+    return any(re.search(case, text, re.M) for _, text in tree.matching("tests/*.cpp"))
+
+
+@rule("promises", "each of P1 to P10 names what holds it up",
+      {"docs/guarantees.md":
+       "".join(f"## P{n} A\n**Held by** `e2e.kill`.\n" for n in range(1, 10)) + "## P10 B\nIt is.\n",
+       "tests/e2e/kill_test.py": ""})
+def promise_without_test(tree):
+    if "docs/guarantees.md" not in tree.text:
+        return
+    held = promises(tree)
+    for promise in (f"P{n}" for n in range(1, 11)):
+        number, names = held.get(promise, (1, []))
+        if not names:
+            yield "docs/guarantees.md", number, f"{promise} names no test that holds it"
+
+
+@rule("promise-tests", "a promise that rests on a test that is gone rests on nothing",
+      {"docs/guarantees.md": "## P1 A\n**Held by** `WalCrash.Append`,\n`WalCrash.Gone`.\n",
+       "tests/unit/a_test.cpp": "TEST(WalCrash, Append) {}\n"})
+def promise_of_gone_test(tree):
+    for _, names in promises(tree).values():
+        for number, name in names:
+            if not test_exists(tree, name):
+                yield "docs/guarantees.md", number, f"no test {name}"
+
+
 def purity(library):
     """Undefined symbols of the archive that reach for the system."""
     listed = subprocess.run(["nm", "--undefined-only", "--format=just-symbols", library],
