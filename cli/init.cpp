@@ -1,28 +1,19 @@
 #include "cli/init.h"
 
 #include <filesystem>
-#include <fstream>
 
 #include "base/uuid.h"
+#include "cli/member_folder.h"
 #include "cli/ports.h"
 #include "conf/load.h"
 #include "conf/units.h"
-#include "io/asio/files.h"
 #include "snapshot/data_dir.h"
-#include "wal/wal.h"
 
 namespace raftd::cli {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr uint32_t kVotersMax = 9, kMembersMax = 16, kClientsAbovePeers = 100;
-
-uint64_t random_number() {
-    uint64_t value = 0;
-    std::ifstream source("/dev/urandom", std::ios::binary);
-    source.read(reinterpret_cast<char*>(&value), sizeof value);
-    return value;
-}
 
 /// A folder's name, made fit to be a cluster's.
 std::string cluster_name_of(const fs::path& folder) {
@@ -88,66 +79,6 @@ snapshot::Manifest manifest_of(const conf::ClusterSpec& spec) {
     return manifest;
 }
 
-/// Makes files and folders, and takes back what it made unless told that all is well.
-class Maker {
-public:
-    ~Maker() {
-        std::error_code ignored;
-        for (auto path = made_.rbegin(); path != made_.rend(); ++path) fs::remove_all(*path, ignored);
-    }
-    void keep() { made_.clear(); }
-    io::Files& files() { return files_; }
-
-    Result<void> make_folder(const fs::path& path) {
-        io::FileResult made = files_.make_dir(path.string());
-        if (made.error == EEXIST) return {};
-        if (made.error != 0) return failure("make folder", path, made.error);
-        made_.push_back(path);
-        if (auto synced = files_.sync_dir(folder_above(path)); synced.error != 0)
-            return failure("sync", path, synced.error);
-        return {};
-    }
-    Result<void> write(const fs::path& folder, const std::string& name, const std::string& content) {
-        made_.push_back(folder / (name + ".tmp"));
-        made_.push_back(folder / name);
-        auto done = io::write_file_atomically(files_, folder.string(), name, as_bytes(content));
-        if (done.error != 0) return failure("write", folder / name, done.error);
-        return {};
-    }
-
-private:
-    static std::string folder_above(const fs::path& path) {
-        std::string above = fs::absolute(path).lexically_normal().parent_path().string();
-        return above.empty() ? "/" : above;
-    }
-    static Error failure(const char* doing, const fs::path& path, int number) {
-        return error(Errc::io,
-                     std::string("can't ") + doing + " " + path.string() + ": " + std::strerror(number));
-    }
-    io::asio::FileTable table_;
-    io::asio::PosixFiles files_{table_};
-    std::vector<fs::path> made_;
-};
-
-Result<void> make_member(Maker& maker, const fs::path& folder, const conf::MemberSpec& member,
-                         const snapshot::Manifest& manifest) {
-    fs::path own = folder / member.data, data = own / "data";
-    TRY_VOID(maker.make_folder(own));
-    conf::NodeSettings settings;
-    settings.cluster = "../cluster.toml";
-    settings.name = member.name;
-    settings.data_dir = "data";
-    TRY_VOID(maker.write(own, "raftd.toml", conf::render_node_toml(settings)));
-    TRY_VOID(snapshot::create(maker.files(), data.string(), manifest, member.id));
-    wal::Options options;
-    options.dir = (data / "wal").string();
-    options.cluster_id = manifest.cluster_id;
-    options.incarnation = snapshot::genesis_incarnation(manifest.cluster_id, member.id);
-    options.base = snapshot::genesis_point(manifest);
-    options.salt_seed = random_number();
-    return wal::create_first(maker.files(), options);
-}
-
 Result<void> check_vacant(const fs::path& folder, const conf::ClusterSpec& spec) {
     std::error_code fault;
     if (fs::exists(folder / "cluster.toml", fault))
@@ -178,11 +109,12 @@ Result<conf::ClusterSpec> make_cluster(const InitOptions& options) {
     if (!problems.empty()) return error(Errc::bad_input, problems.front().what, problems.front().hint);
     TRY_VOID(check_vacant(folder, spec));
 
-    Maker maker;
+    FolderMaker maker;
     TRY_VOID(maker.make_folder(folder));
     snapshot::Manifest manifest = manifest_of(spec);
     for (const conf::MemberSpec& member : spec.members) {
-        TRY_VOID(make_member(maker, folder, member, manifest));
+        TRY_VOID(make_member_folder(maker, folder, member, manifest,
+                                    snapshot::genesis_incarnation(spec.id, member.id)));
         if (interrupted()) return error(Errc::failed, "interrupted; nothing was made");
     }
     // Last, as the sign that all is there.

@@ -3,52 +3,12 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
-#include <functional>
 
-#include "cli/append.h"
-#include "cli/bench.h"
-#include "cli/command.h"
-#include "cli/completion.h"
-#include "cli/config.h"
-#include "cli/debug.h"
-#include "cli/destroy.h"
-#include "cli/doctor.h"
-#include "cli/help.h"
-#include "cli/init.h"
-#include "cli/logs.h"
-#include "cli/start.h"
-#include "cli/status.h"
-#include "cli/tail.h"
+#include "cli/line.h"
 #include "conf/units.h"
 
 namespace raftd::cli {
 namespace {
-
-/// Everything that the line may say.
-struct Line {
-    Context context;
-    std::function<Exit()> run;
-    std::vector<CommandInfo> commands;
-    std::vector<std::string> help_topics;
-
-    AppendOptions append;
-    TailOptions tail;
-    GetOptions get;
-    BenchAppendOptions bench_append;
-    BenchTailOptions bench_tail;
-    InitOptions init;
-    StartOptions start;
-    StopOptions stop;
-    RestartOptions restart;
-    StatusOptions status;
-    WaitOptions wait;
-    LogsOptions logs;
-    DestroyOptions destroy;
-    ConfigOptions config;
-    Shell shell = Shell::bash;
-    DebugDumpOptions dump;
-    DebugWalOptions wal;
-};
 
 using Words = std::map<std::string, When>;
 const Words kWhen = {{"auto", When::automatic}, {"always", When::always}, {"never", When::never}};
@@ -107,22 +67,6 @@ void add_globals(CLI::App& app, Context& context) {
     app.add_flag("-q,--quiet", context.quiet, "errors only");
     app.add_flag("-v,--verbose", context.verbose, "also which source named the cluster");
     for (CLI::Option* option : app.get_options()) option->group("Flags of every command");
-}
-
-std::string description_of(const std::string& examples, const std::string& summary) {
-    std::string text = "  " + examples;
-    text.insert(text.find('\n') + 1, "  ");
-    return text + "\n\n" + summary + "\n";
-}
-
-/// Declares a command: `examples` are whole lines, shown first in its help.
-CLI::App* add_command(CLI::App& parent, Line& line, const CommandInfo& info, const std::string& examples,
-                      std::function<Exit()> run) {
-    line.commands.push_back(info);
-    CLI::App* command =
-        parent.add_subcommand(std::string(info.name), description_of(examples, std::string(info.summary)));
-    if (run) command->callback([&line, run = std::move(run)] { line.run = run; });
-    return command;
 }
 
 void add_lifecycle(CLI::App& app, Line& line) {
@@ -223,7 +167,7 @@ void add_running(CLI::App& app, Line& line) {
                               "one at a time, each healthy before the next");
 
     CLI::App* wait_command = add_command(
-        app, line, {"wait", "leader|healthy|lsn N", "running", "wait until it is so; for scripts"},
+        app, line, {"wait", "leader|healthy|lsn N|...", "running", "wait until it is so; for scripts"},
         "raftctl wait leader --timeout 30s\nraftctl wait lsn 1000",
         [&line] { return wait(line.context, line.wait); });
     wait_command->require_subcommand(1);
@@ -236,6 +180,11 @@ void add_running(CLI::App& app, Line& line) {
     CLI::App* lsn = wait_command->add_subcommand("lsn", "the record with that LSN is committed");
     lsn->add_option("N", line.wait.lsn, "LSN")->required()->check(CLI::PositiveNumber);
     lsn->callback([&line] { line.wait.what = WaitFor::lsn; });
+    CLI::App* caught_up = wait_command->add_subcommand("caught-up", "the member has all of the log");
+    caught_up->add_option("NODE", line.wait.member, "member")->required();
+    caught_up->callback([&line] { line.wait.what = WaitFor::caught_up; });
+    wait_command->add_subcommand("members-stable", "no change of the members is under way")
+        ->callback([&line] { line.wait.what = WaitFor::members_stable; });
 }
 
 void add_keeping(CLI::App& app, Line& line) {
@@ -251,14 +200,6 @@ void add_keeping(CLI::App& app, Line& line) {
                     "raftctl destroy\nraftctl stop && raftctl destroy --yes",
                     [&line] { return destroy(line.context, line.destroy); });
     destroy_command->add_flag("--yes", line.destroy.yes, "don't ask");
-}
-
-/// A command of a command: `raftctl config check`.
-CLI::App* add_part(CLI::App* command, Line& line, const std::string& name, const std::string& summary,
-                   const std::string& examples, std::function<Exit()> run) {
-    CLI::App* part = command->add_subcommand(name, description_of(examples, summary));
-    part->callback([&line, run = std::move(run)] { line.run = run; });
-    return part;
 }
 
 void add_looking(CLI::App& app, Line& line) {
@@ -455,6 +396,7 @@ Exit run(int count, char** arguments) {
     add_everyday(app, line);
     add_get(app, line);
     add_running(app, line);
+    add_members(app, line);
     add_keeping(app, line);
     add_looking(app, line);
     add_bench(app, line);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/local.h"
 
 namespace raftd::cli {
 
@@ -21,6 +22,8 @@ struct StopOptions {
     bool kill = false;
 };
 Exit stop(const Context& context, const StopOptions& options);
+/// Stops one, gracefully; fine when it doesn't run. Errors: as stop's.
+Result<void> stop_process(const Context& context, const LocalMember& member);
 
 struct RestartOptions {
     std::vector<std::string> nodes;

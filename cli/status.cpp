@@ -7,6 +7,7 @@
 #include "base/uuid.h"
 #include "cli/deadline.h"
 #include "cli/local.h"
+#include "cli/membership.h"
 #include "cli/view.h"
 
 namespace raftd::cli {
@@ -177,9 +178,20 @@ bool fulfilled(const ClusterView& view, const WaitOptions& options) {
     switch (options.what) {
         case WaitFor::leader: return view.leader != nullptr;
         case WaitFor::healthy: return view.state == State::healthy;
+        case WaitFor::caught_up:
+        case WaitFor::members_stable: break;  // wait_for_members()
         case WaitFor::lsn: return view.leader != nullptr && view.leader->status->commit_lsn() >= options.lsn;
     }
     return false;
+}
+
+/// What only the leader's list and its progress tell; at most the time-out without progress.
+Result<void> wait_for_members(const Context& context, const Found& found, const WaitOptions& options) {
+    TRY(list, settled_members(context, found));
+    if (options.what == WaitFor::members_stable) return {};
+    const pb::MemberInfo* member = find_name(list, options.member);
+    if (member == nullptr) return no_such_member(list, options.member);
+    return wait_caught_up(context, found, member->id(), options.member);
 }
 
 }  // namespace
@@ -198,6 +210,10 @@ Exit status(const Context& context, const StatusOptions& options) {
 Exit wait(const Context& context, const WaitOptions& options) {
     auto found = find_cluster(context);
     if (!found) return fail(context, found.error());
+    if (options.what == WaitFor::caught_up || options.what == WaitFor::members_stable) {
+        auto done = wait_for_members(context, *found, options);
+        return done ? finish_output(context, Exit::done) : fail_change(context, done.error());
+    }
     Deadline deadline(context.timeout);
     while (true) {
         ClusterView view = observe(*found, std::min(context.timeout, kAskTimeout));

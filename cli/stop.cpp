@@ -72,6 +72,12 @@ Result<void> wait_ended(const Context& context, std::vector<Target>& targets) {
 
 }  // namespace
 
+Result<void> stop_process(const Context& context, const LocalMember& member) {
+    TRY(targets, running_targets({member}));
+    TRY_VOID(signal_all(targets, SIGTERM));
+    return wait_ended(context, targets);
+}
+
 Exit stop(const Context& context, const StopOptions& options) {
     auto found = find_local_cluster(context);
     if (!found) return fail(context, found.error());

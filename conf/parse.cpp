@@ -1,4 +1,4 @@
-// The only includer of the TOML library; its exceptions stop here. Reads loosely, so that one pass finds
+// Reads with the TOML library, whose exceptions stop here. Reads loosely, so that one pass finds
 // every problem, and keeps the position of each.
 #include <toml++/toml.h>
 #include <algorithm>

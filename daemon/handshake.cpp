@@ -43,6 +43,7 @@ std::optional<Greeting> decode_hello(ByteView payload) {
     greeting.boot = {hello.boot(), hello.boot_nonce()};
     greeting.boots_before = {hello.boots_before().begin(), hello.boots_before().end()};
     greeting.expected = NodeId{hello.expect_node_id()};
+    greeting.probe = hello.probe();
     return greeting;
 }
 
@@ -66,7 +67,7 @@ std::optional<Refusal> decode_hello_no(ByteView payload) {
     return Refusal{code, no.what(), no.hint()};
 }
 
-Slice encode_hello(const Context& context, NodeId expected) {
+Slice encode_hello(const Context& context, NodeId expected, bool probe) {
     pb::Hello hello;
     hello.set_magic(kHelloMagic);
     hello.set_version_min(kProtocolVersion);
@@ -78,6 +79,7 @@ Slice encode_hello(const Context& context, NodeId expected) {
     hello.set_boot_nonce(context.dir.boots.mine.nonce);
     for (uint64_t nonce : context.dir.boots.before) hello.add_boots_before(nonce);
     hello.set_expect_node_id(raw(expected));
+    hello.set_probe(probe);
     return frame_of(proto::FrameType::hello, hello);
 }
 

@@ -96,7 +96,7 @@ void Peers::opened(const io::Opened& opened) {
         return;
     }
     Conn& conn = conns_.at(opened.conn);
-    Slice hello = encode_hello(context_, conn.peer);
+    Slice hello = encode_hello(context_, conn.peer, conn.probe);
     context_.world.network.send(conn.id, {&hello, 1});
 }
 
@@ -157,6 +157,11 @@ void Peers::hello(Conn& conn, const io::Frame& frame) {
     if (!conn.accepted || conn.peer != NodeId{} || !greeting || greeting->id == NodeId{})
         return drop(conn.id);
     if (auto refusal = judge(context_, *greeting)) return refuse(conn, *refusal);
+    if (greeting->probe) {
+        Slice answer = encode_hello_ok(context_, NodeId{}, true);
+        context_.world.network.send(conn.id, {&answer, 1});
+        return;  // hangs up by itself, or in time
+    }
     auto is_stranger = [](const Peer& peer) { return !peer.member; };
     auto strangers = static_cast<size_t>(std::count_if(peers_.begin(), peers_.end(), is_stranger));
     if (find(greeting->id) == nullptr && strangers >= kStrangersMax)

@@ -99,6 +99,13 @@ Result<void> create(io::Files& files, std::string_view path, const Manifest& man
     const GenesisMember* member = find_member(manifest, self);
     if (member == nullptr)
         return error(Errc::bad_input, "member " + std::to_string(raw(self)) + " isn't in the manifest");
+    return create(
+        files, path, manifest,
+        Identity{manifest.cluster_id, manifest.cluster_name, member->id, member->name, member->incarnation});
+}
+
+Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest,
+                    const Identity& identity) {
     std::string dir(path), snapshots = join(path, "snapshot");
     TRY_VOID(make_empty_dir(files, dir));
     if (auto made = files.make_dir(snapshots); made.error != 0)
@@ -110,8 +117,6 @@ Result<void> create(io::Files& files, std::string_view path, const Manifest& man
     std::string current = name + " " + to_hex(checksum(as_bytes(text))) + "\n";
     TRY_VOID(write_whole(files, snapshots, "CURRENT", as_bytes(current)));
     TRY_VOID(write_boots(files, path, Boots{}));
-    Identity identity{manifest.cluster_id, manifest.cluster_name, member->id, member->name,
-                      member->incarnation};
     TRY_VOID(write_whole(files, dir, "identity.toml", as_bytes(encode_identity(identity))));
     if (auto done = files.sync_dir(folder_of(path)); done.error != 0)
         return io_error("can't sync", folder_of(path), done.error);

@@ -71,6 +71,9 @@ struct DataDir {
 /// The WAL's first segment is made by wal::create_first. Ends with everything synced; a crash leaves a
 /// directory that open() calls half-made. Errors: conflict (not empty), io.
 Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest, NodeId self);
+/// The same for a member that joins later and so isn't in the manifest.
+Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest,
+                    const Identity& identity);
 /// Reads and checks all of it, then raises the boot number (new nonce from `nonce`), synced. Errors:
 /// not_found (no such directory), damaged, conflict (half-made).
 Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce);

@@ -194,9 +194,9 @@ class Writer(threading.Thread):
 class Load:
     """`with Load(cluster) as load:` has writers at work; load.progress() waits until each has acknowledged more."""
 
-    def __init__(self, cluster, writers=2):
+    def __init__(self, cluster, writers=2, writer_type=Writer):
         newest = [0]
-        self.writers = [Writer(cluster, f"w{i}", newest) for i in range(1, writers + 1)]
+        self.writers = [writer_type(cluster, f"w{i}", newest) for i in range(1, writers + 1)]
 
     def __enter__(self):
         for writer in self.writers:

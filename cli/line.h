@@ -1,0 +1,66 @@
+// What the command line may say, and how commands are declared to the option parser. Only main.cpp and the
+// declare_*.cpp files know that parser.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+
+#include "cli/append.h"
+#include "cli/bench.h"
+#include "cli/command.h"
+#include "cli/completion.h"
+#include "cli/config.h"
+#include "cli/debug.h"
+#include "cli/destroy.h"
+#include "cli/doctor.h"
+#include "cli/help.h"
+#include "cli/init.h"
+#include "cli/logs.h"
+#include "cli/member.h"
+#include "cli/start.h"
+#include "cli/status.h"
+#include "cli/tail.h"
+
+namespace raftd::cli {
+
+/// Everything that the line may say.
+struct Line {
+    Context context;
+    std::function<Exit()> run;
+    std::vector<CommandInfo> commands;
+    std::vector<std::string> help_topics;
+
+    AppendOptions append;
+    TailOptions tail;
+    GetOptions get;
+    BenchAppendOptions bench_append;
+    BenchTailOptions bench_tail;
+    InitOptions init;
+    StartOptions start;
+    StopOptions stop;
+    RestartOptions restart;
+    StatusOptions status;
+    WaitOptions wait;
+    LogsOptions logs;
+    DestroyOptions destroy;
+    MemberAddOptions member_add;
+    MemberNames member_names;
+    MemberSetOptions member_set;
+    TransferOptions transfer;
+    ConfigOptions config;
+    Shell shell = Shell::bash;
+    DebugDumpOptions dump;
+    DebugWalOptions wal;
+};
+
+/// Declares a command: `examples` are whole lines, shown first in its help.
+CLI::App* add_command(CLI::App& parent, Line& line, const CommandInfo& info, const std::string& examples,
+                      std::function<Exit()> run);
+/// A command of a command: `raftctl config check`.
+CLI::App* add_part(CLI::App* command, Line& line, const std::string& name, const std::string& summary,
+                   const std::string& examples, std::function<Exit()> run);
+
+void add_members(CLI::App& app, Line& line);
+
+}  // namespace raftd::cli

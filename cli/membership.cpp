@@ -1,0 +1,237 @@
+#include "cli/membership.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "cli/deadline.h"
+#include "cli/view.h"
+#include "conf/edit.h"
+#include "conf/load.h"
+#include "io/asio/files.h"
+
+namespace raftd::cli {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr Duration kAskTimeout = seconds(3), kPollInterval = milliseconds(50);
+constexpr uint64_t kNearEntries = 64;  // caught up: behind by no more than what is on its way
+
+std::optional<ClusterId> id_of(const Found& found) {
+    if (!found.spec) return std::nullopt;
+    return found.spec->id;
+}
+
+/// Whether a refusal may be gone a moment later.
+bool passes_by_itself(const pb::Error& refusal) {
+    return static_cast<Errc>(refusal.code()) == Errc::unavailable;
+}
+
+bool same(const pb::MemberInfo& a, const pb::MemberInfo& b) {
+    return a.id() == b.id() && a.name() == b.name() && a.peer() == b.peer() && a.client() == b.client() &&
+           a.voter() == b.voter() && a.priority() == b.priority() && a.promote() == b.promote();
+}
+
+bool equal(const pb::MemberList& list, const Wanted& wanted) {
+    return static_cast<size_t>(list.members_size()) == wanted.size() &&
+           std::all_of(wanted.begin(), wanted.end(), [&](const pb::MemberInfo& member) {
+               return std::any_of(list.members().begin(), list.members().end(),
+                                  [&](const pb::MemberInfo& other) { return same(member, other); });
+           });
+}
+
+/// Whether the list is what was wanted; who is to be promoted must vote by now.
+bool reached(const pb::MemberList& list, Wanted wanted) {
+    for (pb::MemberInfo& member : wanted)
+        if (member.promote()) member.set_voter(true), member.set_promote(false);
+    return list.settled() && equal(list, wanted);
+}
+
+/// What moves while a change goes on: the configuration, or somebody's progress.
+uint64_t progress_of(const ClusterView& view) {
+    if (view.leader == nullptr) return 0;
+    uint64_t sum = view.leader->status->config_index() * 1'000'003 + view.leader->status->term();
+    for (const auto& follower : view.leader->status->followers()) sum += follower.match_index();
+    return sum;
+}
+
+class Patience {
+public:
+    explicit Patience(const Context& context)
+        : context_(context), deadline_(std::make_unique<Deadline>(context.timeout)) {}
+    void saw(uint64_t progress) {
+        if (progress == last_) return;
+        last_ = progress;
+        deadline_ = std::make_unique<Deadline>(context_.timeout);
+    }
+    bool over() const { return deadline_->over(); }
+
+private:
+    const Context& context_;
+    std::unique_ptr<Deadline> deadline_;
+    uint64_t last_ = 0;
+};
+
+Error interrupted_error() { return error(Errc::failed, "interrupted; what has begun goes on by itself"); }
+
+void show_progress(const Context& context, const ClusterView& view, const Wanted& wanted,
+                   std::string& shown) {
+    if (!shows_progress(context) || view.leader == nullptr) return;
+    for (const auto& follower : view.leader->status->followers())
+        for (const pb::MemberInfo& member : wanted) {
+            if (member.id() != follower.id() || !member.promote()) continue;
+            std::string line = member.name() + ": entry " + std::to_string(follower.match_index()) + " of " +
+                               std::to_string(view.leader->status->last_index());
+            if (line != shown) note(context, line);
+            shown = line;
+        }
+}
+
+}  // namespace
+
+Result<pb::Answer> ask_leader(const Context& context, const Found& found, const pb::Request& request) {
+    Deadline deadline(context.timeout);
+    Error last = error(Errc::unavailable, "no leader", "raftctl status");
+    for (;;) {
+        ClusterView view = observe(found, kAskTimeout);
+        if (view.leader != nullptr) {
+            MemberAnswer told = ask_each({view.leader->client}, request, kAskTimeout, id_of(found)).front();
+            if (!told.answer)
+                last = error(Errc::unavailable, view.leader->name + ": " + told.failure, "raftctl status");
+            else if (!told.answer->has_error() || !passes_by_itself(told.answer->error()))
+                return *told.answer;
+            else
+                last = error(Errc::unavailable, told.answer->error().what(), told.answer->error().hint());
+        } else if (view.state == State::unknown) {
+            last = error(Errc::unreachable, "no member of the cluster answered", "raftctl start");
+        } else {
+            last = error(Errc::unavailable, closing_sentence(view), "raftctl status");
+        }
+        if (deadline.over()) return last;
+        if (!pause_for(kPollInterval)) return interrupted_error();
+    }
+}
+
+namespace {
+
+Result<pb::MemberList> list_once(const Context& context, const Found& found) {
+    pb::Request request;
+    request.mutable_list_members();
+    TRY(answer, ask_leader(context, found, request));
+    if (!answer.has_member_list())
+        return error(Errc::failed, "the leader doesn't know the request: " + answer.error().what(),
+                     "compare the versions: raftctl version, raftctl status -o json");
+    return answer.member_list();
+}
+
+}  // namespace
+
+Result<pb::MemberList> settled_members(const Context& context, const Found& found) {
+    Patience patience(context);
+    for (;;) {
+        TRY(list, list_once(context, found));
+        if (list.settled()) return list;
+        patience.saw(progress_of(observe(found, kAskTimeout)));
+        if (patience.over())
+            return error(
+                Errc::unavailable, "a change of the members is under way and doesn't come to its end",
+                "raftctl status shows who is missing; a joint configuration needs a majority of both halves");
+        if (!pause_for(kPollInterval)) return interrupted_error();
+    }
+}
+
+Result<pb::MemberList> change_members(const Context& context, const Found& found,
+                                      const std::function<Result<Wanted>(const pb::MemberList&)>& wanted) {
+    Patience patience(context);
+    std::string shown;
+    for (;;) {
+        TRY(list, settled_members(context, found));
+        TRY(target, wanted(list));
+        if (reached(list, target)) return list;
+        bool begun = equal(list, target);  // who is to be promoted isn't yet
+        if (!begun) {
+            pb::Request request;
+            pb::ChangeMembers& change = *request.mutable_change_members();
+            for (const pb::MemberInfo& member : target) *change.add_target() = member;
+            change.set_expected_config_index(list.config_index());
+            TRY(answer, ask_leader(context, found, request));
+            if (answer.has_error())
+                return error(static_cast<Errc>(answer.error().code()), answer.error().what(),
+                             answer.error().hint());
+        }
+        ClusterView view = observe(found, kAskTimeout);
+        patience.saw(progress_of(view));
+        show_progress(context, view, target, shown);
+        if (patience.over())
+            return error(Errc::unavailable, "the change has begun and isn't done yet",
+                         "raftctl wait members-stable waits for it; raftctl status shows who is behind");
+        if (!pause_for(kPollInterval)) return interrupted_error();
+    }
+}
+
+Result<void> wait_caught_up(const Context& context, const Found& found, uint64_t id,
+                            const std::string& name) {
+    Patience patience(context);
+    for (;;) {
+        ClusterView view = observe(found, kAskTimeout);
+        if (view.leader != nullptr) {
+            if (view.leader->id == id) return {};
+            for (const auto& follower : view.leader->status->followers())
+                if (follower.id() == id && follower.connected() &&
+                    follower.match_index() + kNearEntries >= view.leader->status->last_index())
+                    return {};
+        }
+        patience.saw(progress_of(view));
+        if (patience.over())
+            return error(Errc::unavailable, name + " doesn't catch up",
+                         "raftctl status; raftctl logs " + name);
+        if (!pause_for(kPollInterval)) return interrupted_error();
+    }
+}
+
+Result<void> update_cluster_file(const Found& found, const pb::MemberList& list,
+                                 const std::vector<std::pair<uint64_t, std::string>>& data) {
+    if (!found.spec) return {};
+    TRY(text, conf::read_text(found.file));
+    std::vector<conf::Problem> problems;
+    conf::ClusterSpec before = conf::parse_cluster_spec(text, found.file, problems);
+    if (!problems.empty()) return conf::error_of(problems);
+    conf::ClusterSpec spec = before;
+    spec.config_index = std::max<uint64_t>(list.config_index(), before.config_index);
+    spec.members.clear();
+    for (const pb::MemberInfo& info : list.members()) {
+        conf::MemberSpec member;
+        for (const conf::MemberSpec& old : before.members)
+            if (raw(old.id) == info.id()) member = old;
+        member.id = NodeId{info.id()};
+        member.name = info.name();
+        member.peer = info.peer();
+        member.client = info.client();
+        member.learner = !info.voter();
+        member.priority = static_cast<uint8_t>(info.priority());
+        for (const auto& [id, folder] : data)
+            if (id == info.id()) member.data = folder;
+        spec.members.push_back(std::move(member));
+    }
+    TRY(edited, conf::edit_cluster_toml(text, spec));
+    if (edited == text) return {};
+    io::asio::FileTable table;
+    io::asio::PosixFiles files(table);
+    auto done = io::write_file_atomically(files, found.folder, fs::path(found.file).filename().string(),
+                                          as_bytes(edited));
+    if (done.error != 0)
+        return error(Errc::io, "can't write " + found.file + ": " + std::strerror(done.error));
+    return {};
+}
+
+const pb::MemberInfo* find_name(const pb::MemberList& list, const std::string& name) {
+    for (const pb::MemberInfo& member : list.members())
+        if (member.name() == name) return &member;
+    return nullptr;
+}
+
+Wanted members_of(const pb::MemberList& list) { return {list.members().begin(), list.members().end()}; }
+
+}  // namespace raftd::cli

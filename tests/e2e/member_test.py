@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Members come, go, move and hand over while appends go on; nobody's append fails, and nothing is lost."""
+
+import json
+import shutil
+import unittest
+
+from cluster import Cluster, Load, Writer, main, raftctl, until, verify
+
+
+class SteadyWriter(Writer):
+    """No append may fail or stay unknown: changes of the members are no faults."""
+
+    ALLOWED_ENDS = {0}
+
+
+def steady_load(cluster):
+    return Load(cluster, writer_type=SteadyWriter)
+
+
+def members(cluster):
+    listed = json.loads(cluster.run("member", "list", "-o", "json").stdout)
+    return {member["name"]: member for member in listed["members"]}
+
+
+def voters(cluster):
+    return sorted(name for name, member in members(cluster).items() if member["role"] == "voter")
+
+
+class Members(unittest.TestCase):
+    def add(self, cluster, name, *flags):
+        if name not in cluster.names:
+            cluster.names.append(name)
+        return cluster.run("member", "add", name, "--local", *flags)
+
+    def remove(self, cluster, name):
+        cluster.run("member", "remove", name)
+        cluster.names.remove(name)
+        self.assertFalse(cluster.alive(name))
+
+    def test_grows_from_one_to_five_and_shrinks_back_under_load(self):
+        with Cluster(1) as cluster, steady_load(cluster) as load:
+            for name in ("n2", "n3", "n4", "n5"):
+                self.add(cluster, name)
+                self.assertEqual(voters(cluster), sorted(cluster.names))
+                load.progress()
+            for _ in range(4):
+                leads = cluster.wait_leader()
+                gone = leads if leads != "n1" else cluster.names[-1]
+                self.remove(cluster, gone)
+                load.progress()
+            self.assertEqual(voters(cluster), ["n1"])
+            load.finish()
+            print(f"1 to 5 members and back: {verify(cluster, load.writers)} records")
+
+    def test_the_leader_is_removed_again_and_again(self):
+        with Cluster(3) as cluster, steady_load(cluster) as load:
+            for number in range(4, 10):
+                leads = cluster.wait_leader()
+                self.remove(cluster, leads)
+                load.progress()
+                self.add(cluster, f"n{number}")
+                load.progress()
+            load.finish()
+            verify(cluster, load.writers)
+
+    def test_leadership_is_handed_over_under_load(self):
+        with Cluster(3) as cluster, steady_load(cluster) as load:
+            for _ in range(10):
+                before = cluster.wait_leader()
+                cluster.run("transfer-leader")
+                self.assertNotEqual(cluster.wait_leader(), before)
+                load.progress(5)
+            for name in cluster.names:
+                cluster.run("transfer-leader", name)
+                self.assertEqual(cluster.leader(), name)
+            load.finish()
+            verify(cluster, load.writers)
+
+    def test_a_lost_disk_is_replaced_by_a_new_member_of_the_same_name(self):
+        with Cluster(3) as cluster, Load(cluster) as load:
+            load.progress()
+            lost = next(name for name in cluster.names if name != cluster.wait_leader())
+            before = members(cluster)[lost]["id"]
+            cluster.kill(lost)
+            shutil.rmtree(cluster.folder / lost / "data")
+            cluster.run("member", "replace", lost, "--local")
+            after = members(cluster)
+            self.assertEqual(sorted(after), sorted(cluster.names))
+            self.assertGreater(after[lost]["id"], before)
+            self.assertEqual(after[lost]["role"], "voter")
+            load.progress()
+            load.finish()
+            cluster.run("wait", "caught-up", lost)
+            verify(cluster, load.writers)
+
+    def test_an_id_never_returns(self):
+        with Cluster(3) as cluster:
+            self.add(cluster, "n4", "--learner")
+            first = members(cluster)["n4"]["id"]
+            self.remove(cluster, "n4")
+            cluster.run("stop")
+            cluster.run("start")
+            self.add(cluster, "n5", "--learner")
+            self.assertGreater(members(cluster)["n5"]["id"], first)
+
+    def test_a_dead_address_is_said_at_once_and_changes_nothing(self):
+        with Cluster(3) as cluster:
+            before = members(cluster)
+            text = (cluster.folder / "cluster.toml").read_text()
+            done = cluster.run("member", "add", "n4", "--peer", "127.0.0.1:1", check=3)
+            self.assertIn("the members were not changed", done.stderr)
+            self.assertEqual(members(cluster), before)
+            self.assertEqual((cluster.folder / "cluster.toml").read_text(), text)
+            cluster.run("append", "still works")
+
+    def test_a_member_of_another_machine_is_made_moved_started_and_added(self):
+        with Cluster(3) as cluster:
+            there = cluster.work / "elsewhere"
+            peer = "127.0.0.1:" + str(int(members(cluster)["n3"]["peer"].rsplit(":", 1)[1]) + 7)
+            cluster.run("member", "add", "n4", "--peer", peer, "--make-folder", there)
+            (there / "n4").rename(cluster.folder / "n4")  # where the harness looks for pids
+            shutil.copy(there / "cluster.toml", cluster.work / "cluster.toml")
+            (cluster.folder / "n4" / "raftd.toml").write_text(
+                (cluster.folder / "n4" / "raftd.toml").read_text().replace("../cluster.toml", "../../cluster.toml"))
+            (cluster.work / "n4").symlink_to(cluster.folder / "n4")
+            raftctl("--cluster", cluster.work, "start", "--wait", "none")
+            cluster.names.append("n4")
+            cluster.run("member", "add", "n4", "--peer", peer)
+            self.assertEqual(voters(cluster), ["n1", "n2", "n3", "n4"])
+            cluster.run("append", "from here")
+            until(lambda: cluster.records("n4") == [(1, "from here")], "the record on n4")
+
+    def test_demoted_promoted_and_listed(self):
+        with Cluster(3) as cluster:
+            leads = cluster.wait_leader()
+            cluster.run("member", "demote", leads)
+            self.assertEqual(members(cluster)[leads]["role"], "learner")
+            self.assertNotEqual(cluster.wait_leader(), leads)
+            cluster.run("member", "promote", leads)
+            self.assertEqual(voters(cluster), cluster.names)
+            cluster.run("member", "remove", "n9", check=2)
+            cluster.run("member", "add", "n1", "--local", check=7)
+            config = (cluster.folder / "cluster.toml").read_text()
+            self.assertEqual(config.count("[[member]]"), 3)
+
+    def test_a_member_moves_to_another_address(self):
+        with Cluster(3) as cluster:
+            moved = next(name for name in cluster.names if name != cluster.wait_leader())
+            peer = "127.0.0.1:" + str(int(members(cluster)[moved]["peer"].rsplit(":", 1)[1]) + 20)
+            cluster.run("member", "set", moved, "--peer", peer)
+            cluster.run("restart", moved)
+            cluster.run("wait", "healthy")
+            self.assertEqual(members(cluster)[moved]["peer"], peer)
+            self.assertIn(peer, (cluster.folder / "cluster.toml").read_text())
+            cluster.run("append", "after the move")
+            cluster.run("stop")
+            cluster.run("start")
+            self.assertEqual(members(cluster)[moved]["peer"], peer)
+
+    def test_a_change_without_a_quorum_is_refused_before_it_begins(self):
+        with Cluster(3) as cluster:
+            leads = cluster.wait_leader()
+            others = [name for name in cluster.names if name != leads]
+            cluster.kill(others[0])
+            until(lambda: cluster.status().get("state") == "degraded", "n's absence is seen")
+            # Two voters of which one is dead could decide nothing.
+            def refused():
+                return cluster.run("member", "remove", others[1], "--timeout", "2s", check=False).returncode == 7
+            until(refused, "the refusal")
+            self.assertEqual(voters(cluster), cluster.names)
+            cluster.run("append", "still works")
+
+
+if __name__ == "__main__":
+    main()
