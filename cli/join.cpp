@@ -101,8 +101,9 @@ Result<conf::MemberSpec> make_local(const Context& context, Found& found, const 
                      fs::exists(fs::path(found.folder) / known->data / "data" / "identity.toml", fault);
     if (half_done) return *known;
     TRY(member, place(options, found, list));
-    for (int number = 2; fs::exists(fs::path(found.folder) / member.data, fault); ++number)
-        member.data = options.name + "-" + std::to_string(number);  // the folder of a former one stays
+    // What a former member left stays; a folder whose data is gone is used again.
+    for (int number = 2; fs::exists(fs::path(found.folder) / member.data / "data", fault); ++number)
+        member.data = options.name + "-" + std::to_string(number);
     FolderMaker maker;
     TRY_VOID(make_joining(context, found, found.folder, member, maker));
     maker.keep();

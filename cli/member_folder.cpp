@@ -61,7 +61,9 @@ Result<void> make_member_folder(FolderMaker& maker, const fs::path& folder, cons
     settings.cluster = "../cluster.toml";
     settings.name = member.name;
     settings.data_dir = "data";
-    TRY_VOID(maker.write(own, "raftd.toml", conf::render_node_toml(settings)));
+    std::error_code fault;
+    if (!fs::exists(own / "raftd.toml", fault))  // settings that somebody made stay as they are
+        TRY_VOID(maker.write(own, "raftd.toml", conf::render_node_toml(settings)));
     snapshot::Identity identity{manifest.cluster_id, manifest.cluster_name, member.id, member.name,
                                 incarnation};
     TRY_VOID(snapshot::create(maker.files(), data.string(), manifest, identity));

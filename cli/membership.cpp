@@ -202,6 +202,12 @@ Result<void> update_cluster_file(const Found& found, const pb::MemberList& list,
     spec.config_index = std::max<uint64_t>(list.config_index(), before.config_index);
     spec.members.clear();
     for (const pb::MemberInfo& info : list.members()) {
+        // While a member is being replaced its name stands twice: the file has the new one.
+        bool replaced =
+            std::any_of(list.members().begin(), list.members().end(), [&](const pb::MemberInfo& other) {
+                return other.name() == info.name() && other.id() > info.id();
+            });
+        if (replaced) continue;
         conf::MemberSpec member;
         for (const conf::MemberSpec& old : before.members)
             if (raw(old.id) == info.id()) member = old;

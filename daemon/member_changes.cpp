@@ -144,8 +144,9 @@ std::optional<Error> MemberChanges::take_target(const pb::ChangeMembers& wanted,
                         .priority = static_cast<uint8_t>(from.priority())};
         if (auto wrong = check_one(info)) return wrong;
         if (from.priority() > 255) return error(Errc::bad_input, info.name + ": a priority is 0 to 255");
+        // A learner may have the name and the addresses of a voter: it is to take its place.
         for (const std::string& text : {info.name, info.peer, info.client})
-            if (!taken.insert(text).second)
+            if (!taken.insert((info.learner ? "learner " : "voter ") + text).second)
                 return error(Errc::bad_input, "`" + text + "` is given twice among the wanted members");
         auto before = known.find(info.id);
         if (before != known.end()) {
@@ -170,6 +171,14 @@ std::optional<Error> MemberChanges::take_target(const pb::ChangeMembers& wanted,
 
 std::optional<Error> MemberChanges::why_not(const Pending& pending) const {
     if (auto refusal = replica_.core().may_change(pending.target)) return error_of(*refusal);
+    // Who was killed just now was still heard within the election time-out: a closed connection says more.
+    size_t voters = 0, reachable = 0;
+    for (const Member& member : pending.target.now) {
+        if (member.learner) continue;
+        ++voters;
+        reachable += member.id == context_.dir.identity.id || peers_.linked(member.id);
+    }
+    if (reachable * 2 <= voters) return error_of(raft::Refusal::would_lose_quorum);
     if (pending.expected != replica_.members().in_force().index)
         return error(Errc::conflict,
                      "the members changed meanwhile: configuration " + std::to_string(raw(pending.expected)) +
