@@ -21,6 +21,7 @@
 #include "cli/start.h"
 #include "cli/status.h"
 #include "cli/tail.h"
+#include "cli/why.h"
 
 namespace raftd::cli {
 
@@ -48,6 +49,7 @@ struct Line {
     MemberNames member_names;
     MemberSetOptions member_set;
     TransferOptions transfer;
+    WhyOptions why;
     ConfigOptions config;
     Shell shell = Shell::bash;
     DebugDumpOptions dump;

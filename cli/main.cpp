@@ -220,6 +220,12 @@ void add_looking(CLI::App& app, Line& line) {
                 {"doctor", "", "looking", "disk, ports, limits and settings of this machine's members"},
                 "raftctl doctor\nraftctl doctor -o json", [&line] { return doctor(line.context); });
 
+    CLI::App* why_command = add_command(
+        app, line, {"why", "[LSN]", "looking", "what keeps appends from being committed, and what helps"},
+        "raftctl why\nraftctl why 1042", [&line] { return why(line.context, line.why); });
+    why_command->add_option("LSN", line.why.lsn, "why this record isn't committed")
+        ->check(CLI::PositiveNumber);
+
     CLI::App* debug_command =
         add_command(app, line, {"debug", "dump NODE|wal FILE", "looking", "inside a member or its files"},
                     "raftctl debug dump n1\nraftctl debug dump n1 -o json", nullptr);

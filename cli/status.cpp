@@ -126,7 +126,12 @@ std::string json_text_of(const ClusterView& view) {
     }
     config.add("phase", leader != nullptr && leader->config_joint() ? "joint" : "simple");
     add_optional(config, "index", number(&pb::Status::config_index));
-    config.add("voters", voters).add("next_voters", Json::array()).add("learners", learners);
+    Json next = Json::array();
+    for (const MemberView& member : view.members)
+        if (leader != nullptr &&
+            std::count(leader->next_voters().begin(), leader->next_voters().end(), member.id) != 0)
+            next.add(member.name);
+    config.add("voters", voters).add("next_voters", next).add("learners", learners);
     return json.add("config", config).add("members", members).text() + "\n";
 }
 

@@ -158,6 +158,10 @@ void Admin::fill_members(pb::Status& status, const raft::View& view) const {
         to.set_voter(!member.learner);
         to.set_priority(member.priority);
     }
+    for (const Member& member : view.membership.members.now)
+        if (!member.learner) status.add_voters(raw(member.id));
+    for (const Member& member : view.membership.members.next)
+        if (!member.learner) status.add_next_voters(raw(member.id));
     for (const NamedCounter& counter : named(context_.counters, wal_.counters()))
         (*status.mutable_counters())[counter.name] = counter.value;
 }

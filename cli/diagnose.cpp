@@ -1,0 +1,211 @@
+// From what the members say to reasons: cli/why.h.
+#include <algorithm>
+#include <set>
+
+#include "cli/why.h"
+
+namespace raftd::cli {
+namespace {
+
+struct Alarm {
+    const char* word;
+    const char* what;
+    const char* hint;
+};
+constexpr Alarm kAlarms[] = {
+    {"disk_full", "has too little disk space left", "make room on its disk; appends resume by themselves"},
+    {"disk_stalled", "has a disk that doesn't finish writing",
+     "raftctl doctor on its machine measures the disk"},
+    {"clock_skew", "has a clock that differs from the others' too much",
+     "set the clock (NTP) on that machine"},
+    {"chain_mismatch", "saw another history than its own from a peer",
+     "compare the members with raftctl status -o json before anything else; don't remove data"},
+};
+
+class Diagnosis {
+public:
+    Diagnosis(const ClusterView& view, const std::map<std::string, LastWords>& words)
+        : view_(view), words_(words) {}
+
+    std::vector<Finding> run(uint64_t lsn) {
+        if (view_.up() == 0) {
+            nobody_answers();
+        } else if (view_.leader == nullptr) {
+            no_leader();
+        }
+        halves();
+        for (const MemberView& member : view_.members) look_at(member);
+        if (view_.leader != nullptr) behind();
+        if (lsn != 0) record(lsn);
+        std::stable_sort(found_.begin(), found_.end(),
+                         [](const Finding& a, const Finding& b) { return a.blocks > b.blocks; });
+        return std::move(found_);
+    }
+
+private:
+    void add(Finding finding) { found_.push_back(std::move(finding)); }
+
+    static bool reachable(const MemberView& member) { return member.status.has_value(); }
+    const MemberView* find(uint64_t id) const {
+        for (const MemberView& member : view_.members)
+            if (member.id == id) return &member;
+        return nullptr;
+    }
+
+    void nobody_answers() {
+        bool here =
+            std::any_of(words_.begin(), words_.end(), [](const auto& one) { return one.second.here; });
+        add({"nobody_answers", "", "no member of the cluster answers",
+             here ? "raftctl start" : "start the members on their machines: raftctl start", true});
+    }
+
+    void no_leader() {
+        size_t voters = 0, up = 0;
+        for (const MemberView& member : view_.members)
+            voters += member.voter, up += member.voter && reachable(member);
+        if (up * 2 <= voters)
+            return add({"no_quorum", "",
+                        "only " + std::to_string(up) + " of " + std::to_string(voters) + " voters answer, " +
+                            std::to_string(voters / 2 + 1) + " are needed",
+                        start_hint(), true});
+        add({"no_leader", "",
+             "a majority answers, and none leads: an election is under way, or they can't reach each other",
+             "raftctl wait leader; if that ends in vain, look at raftctl logs for peer_lost and peer_refused",
+             true});
+    }
+
+    std::string start_hint() const {
+        std::string names;
+        for (const auto& [name, words] : words_)
+            if (words.here && !words.runs) names += " " + name;
+        return names.empty()
+                   ? "bring the missing members back; for good lost ones: raftctl member replace NAME"
+                   : "raftctl start" + names;
+    }
+
+    /// A joint configuration needs a majority of each half.
+    void halves() {
+        const pb::Status* newest = nullptr;
+        for (const MemberView& member : view_.members)
+            if (member.status &&
+                (newest == nullptr || member.status->config_index() > newest->config_index()))
+                newest = &*member.status;
+        if (newest == nullptr || !newest->config_joint()) return;
+        for (bool is_new : {false, true}) {
+            const auto& half = is_new ? newest->next_voters() : newest->voters();
+            std::string missing;
+            int up = 0;
+            for (uint64_t id : half) {
+                const MemberView* member = find(id);
+                bool there = member != nullptr && reachable(*member);
+                up += there;
+                if (!there)
+                    missing += (missing.empty() ? "" : ", ") +
+                               (member != nullptr ? member->name : "member " + std::to_string(id));
+            }
+            if (up * 2 > half.size()) continue;
+            add({"joint_half", "",
+                 std::string("the change of members waits for a majority of its ") +
+                     (is_new ? "new" : "old") + " half; missing: " + missing,
+                 start_hint(), true});
+        }
+    }
+
+    void look_at(const MemberView& member) {
+        if (!reachable(member)) return down(member);
+        if (!member.linked && view_.leader != nullptr)
+            add({"not_connected", member.name,
+                 member.name + " is up and not connected to the leader " + view_.leader->name,
+                 "check the network between them, and raftctl logs " + member.name + " for why"});
+        for (const std::string& word : member.status->alarms()) {
+            auto known = std::find_if(std::begin(kAlarms), std::end(kAlarms),
+                                      [&](const Alarm& a) { return word == a.word; });
+            bool leads = &member == view_.leader;
+            if (known == std::end(kAlarms))
+                add({word, member.name, member.name + " has the alarm " + word,
+                     "raftctl logs " + member.name});
+            else
+                add({word, member.name, member.name + " " + known->what, known->hint,
+                     leads && (word == "disk_full" || word == "disk_stalled")});
+        }
+    }
+
+    void down(const MemberView& member) {
+        auto words = words_.find(member.name);
+        if (words == words_.end() || !words->second.here)
+            return add({"member_down", member.name,
+                        member.name + " at " + member.client + " doesn't answer: " + member.failure,
+                        "raftctl start " + member.name + " on its machine"});
+        if (words->second.runs)
+            return add({"member_silent", member.name,
+                        member.name + " runs and doesn't answer: " + member.failure +
+                            "; it is stopped by a signal, hangs, or its machine is overloaded",
+                        "raftctl restart " + member.name});
+        if (!words->second.said.empty())
+            return add({"member_ended", member.name, member.name + " ended by itself: " + words->second.said,
+                        "raftctl logs " + member.name});
+        add({"member_down", member.name, member.name + " isn't running", "raftctl start " + member.name});
+    }
+
+    void behind() {
+        const pb::Status& leader = *view_.leader->status;
+        for (const auto& follower : leader.followers()) {
+            const MemberView* member = find(follower.id());
+            if (member == nullptr || !reachable(*member) || !follower.connected()) continue;
+            uint64_t missing = leader.last_index() - std::min(leader.last_index(), follower.match_index());
+            if (missing < 1000) continue;
+            add({member->voter ? "follower_behind" : "learner_behind", member->name,
+                 member->name + " is " + std::to_string(missing) + " entries behind" +
+                     (member->voter ? "" : "; it votes once it has caught up"),
+                 "raftctl wait caught-up " + member->name});
+        }
+    }
+
+    void record(uint64_t lsn) {
+        const MemberView* best = view_.leader;
+        for (const MemberView& member : view_.members)
+            if (view_.leader == nullptr && member.status &&
+                (best == nullptr || member.status->commit_lsn() > best->status->commit_lsn()))
+                best = &member;
+        if (best == nullptr) return;
+        const pb::Status& status = *best->status;
+        std::string name = "record " + std::to_string(lsn);
+        if (lsn < status.first_lsn())
+            add({"lsn_trimmed", "",
+                 name + " was trimmed; the first there is has LSN " + std::to_string(status.first_lsn()),
+                 "raftctl tail --from first"});
+        else if (lsn <= status.commit_lsn())
+            add({"lsn_committed", "", name + " is committed", "raftctl get " + std::to_string(lsn)});
+        else if (lsn > status.last_lsn())
+            add({"lsn_beyond_end", "",
+                 name + " doesn't exist: the last one has LSN " + std::to_string(status.last_lsn()),
+                 "raftctl append adds records"});
+        else
+            add({"lsn_waits", "",
+                 name + " is in the leader's log and not yet on a majority: " + holders(lsn, status),
+                 "raftctl status", true});
+    }
+
+    std::string holders(uint64_t lsn, const pb::Status& leader) const {
+        std::string without;
+        for (const auto& follower : leader.followers()) {
+            const MemberView* member = find(follower.id());
+            if (member != nullptr && member->voter && follower.match_lsn() < lsn)
+                without += (without.empty() ? "" : ", ") + member->name;
+        }
+        return without.empty() ? "the leader's own disk is behind" : "missing on " + without;
+    }
+
+    const ClusterView& view_;
+    const std::map<std::string, LastWords>& words_;
+    std::vector<Finding> found_;
+};
+
+}  // namespace
+
+std::vector<Finding> diagnose(const ClusterView& view, const std::map<std::string, LastWords>& words,
+                              uint64_t lsn) {
+    return Diagnosis(view, words).run(lsn);
+}
+
+}  // namespace raftd::cli

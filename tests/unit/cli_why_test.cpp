@@ -1,0 +1,171 @@
+// Each situation is told by its cause, the member it is about, and a step that helps.
+#include "cli/why.h"
+
+#include <gtest/gtest.h>
+
+namespace raftd::cli {
+namespace {
+
+using Words = std::map<std::string, LastWords>;
+
+conf::ClusterSpec three() {
+    conf::ClusterSpec spec;
+    spec.name = "demo";
+    for (uint64_t id = 1; id <= 3; ++id)
+        spec.members.push_back({NodeId{id}, "n" + std::to_string(id), "127.0.0.1:710" + std::to_string(id),
+                                "127.0.0.1:720" + std::to_string(id), "", false, 0, ""});
+    return spec;
+}
+
+MemberAnswer silent(uint64_t id, const char* why = "connection refused") {
+    MemberAnswer answer;
+    answer.endpoint = "127.0.0.1:720" + std::to_string(id);
+    answer.failure = why;
+    return answer;
+}
+
+MemberAnswer says(uint64_t id, const char* role, const std::vector<std::string>& alarms = {}) {
+    MemberAnswer answer;
+    answer.endpoint = "127.0.0.1:720" + std::to_string(id);
+    pb::Status& status = *answer.answer.emplace().mutable_status();
+    status.set_cluster_name("demo");
+    status.set_node_id(id);
+    status.set_name("n" + std::to_string(id));
+    status.set_role(role);
+    status.set_term(2);
+    status.set_first_lsn(1);
+    status.set_commit_lsn(5);
+    status.set_last_lsn(7);
+    status.set_last_index(9);
+    for (const std::string& alarm : alarms) status.add_alarms(alarm);
+    for (uint64_t other = 1; other <= 3; ++other) {
+        pb::MemberInfo& info = *status.add_members();
+        info.set_id(other);
+        info.set_name("n" + std::to_string(other));
+        info.set_client("127.0.0.1:720" + std::to_string(other));
+        info.set_voter(true);
+        status.add_voters(other);
+        if (std::string_view(role) != "leader" || other == id) continue;
+        pb::FollowerStatus& follower = *status.add_followers();
+        follower.set_id(other);
+        follower.set_connected(true);
+        follower.set_match_index(9);
+        follower.set_match_lsn(7);
+    }
+    return answer;
+}
+
+pb::FollowerStatus& follower(MemberAnswer& leader, int place) {
+    return *leader.answer->mutable_status()->mutable_followers(place);
+}
+
+std::vector<Finding> found(const std::vector<MemberAnswer>& answers, const Words& words = {},
+                           uint64_t lsn = 0) {
+    return diagnose(view_of(answers, three()), words, lsn);
+}
+
+/// "cause member blocks" of each finding, all with a hint.
+std::string told(const std::vector<Finding>& findings) {
+    std::string text;
+    for (const Finding& one : findings) {
+        text += (text.empty() ? "" : ", ") + one.cause + (one.member.empty() ? "" : " " + one.member) +
+                (one.blocks ? "!" : "");
+        EXPECT_FALSE(one.hint.empty()) << one.cause;
+    }
+    return text;
+}
+
+TEST(Why, AWholeClusterHasNoReason) {
+    EXPECT_EQ(told(found({says(1, "leader"), says(2, "follower"), says(3, "follower")})), "");
+}
+
+TEST(Why, NobodyAnswers) {
+    Words words = {{"n1", {true, false, ""}}, {"n2", {true, false, ""}}, {"n3", {true, false, ""}}};
+    auto findings = found({silent(1), silent(2), silent(3)}, words);
+    EXPECT_EQ(findings.front().cause, "nobody_answers");
+    EXPECT_EQ(findings.front().hint, "raftctl start");
+    EXPECT_TRUE(findings.front().blocks);
+}
+
+TEST(Why, TooFewVotersAnswer) {
+    Words words = {{"n1", {true, true, ""}}, {"n2", {true, false, ""}}, {"n3", {true, false, ""}}};
+    auto findings = found({says(1, "candidate"), silent(2), silent(3)}, words);
+    EXPECT_EQ(told(findings), "no_quorum!, member_down n2, member_down n3");
+    EXPECT_EQ(findings.front().what, "only 1 of 3 voters answer, 2 are needed");
+    EXPECT_EQ(findings.front().hint, "raftctl start n2 n3");
+}
+
+TEST(Why, AnElectionIsUnderWay) {
+    EXPECT_EQ(told(found({says(1, "candidate"), says(2, "follower"), says(3, "follower")})), "no_leader!");
+}
+
+TEST(Why, AMemberIsDown) {
+    Words words = {{"n3", {true, false, ""}}};
+    EXPECT_EQ(told(found({says(1, "leader"), says(2, "follower"), silent(3)}, words)), "member_down n3");
+}
+
+TEST(Why, AMemberOfAnotherMachineDoesNotAnswer) {
+    auto findings = found({says(1, "leader"), says(2, "follower"), silent(3, "no route")});
+    EXPECT_EQ(told(findings), "member_down n3");
+    EXPECT_EQ(findings.front().hint, "raftctl start n3 on its machine");
+}
+
+TEST(Why, AMemberIsPaused) {
+    Words words = {{"n3", {true, true, ""}}};
+    EXPECT_EQ(told(found({says(1, "leader"), says(2, "follower"), silent(3, "no answer within 2 s")}, words)),
+              "member_silent n3");
+}
+
+TEST(Why, AMemberEndedByItself) {
+    Words words = {{"n3", {true, false, "fatal why=\"the disk failed to sync\" exit=20"}}};
+    auto findings = found({says(1, "leader"), says(2, "follower"), silent(3)}, words);
+    EXPECT_EQ(told(findings), "member_ended n3");
+    EXPECT_NE(findings.front().what.find("exit=20"), std::string::npos);
+}
+
+TEST(Why, AFollowerIsCutOff) {
+    MemberAnswer leader = says(1, "leader");
+    follower(leader, 1).set_connected(false);
+    EXPECT_EQ(told(found({leader, says(2, "follower"), says(3, "follower")})), "not_connected n3");
+}
+
+TEST(Why, TheLeadersDiskIsFull) {
+    EXPECT_EQ(told(found({says(1, "leader", {"disk_full"}), says(2, "follower"),
+                          says(3, "follower", {"disk_stalled"})})),
+              "disk_full n1!, disk_stalled n3");
+}
+
+TEST(Why, AnUnknownAlarmIsShownAsItIs) {
+    EXPECT_EQ(told(found({says(1, "leader", {"too_hot"}), says(2, "follower"), says(3, "follower")})),
+              "too_hot n1");
+}
+
+TEST(Why, TheNewHalfOfAChangeHasNoMajority) {
+    MemberAnswer leader = says(1, "leader");
+    leader.answer->mutable_status()->set_config_joint(true);
+    for (uint64_t id : {3, 4, 5}) leader.answer->mutable_status()->add_next_voters(id);
+    auto findings = found({leader, says(2, "follower"), says(3, "follower")});
+    EXPECT_EQ(told(findings), "joint_half!");
+    EXPECT_NE(findings.front().what.find("new half; missing: member 4, member 5"), std::string::npos);
+}
+
+TEST(Why, AFollowerIsFarBehind) {
+    MemberAnswer leader = says(1, "leader");
+    leader.answer->mutable_status()->set_last_index(50'000);
+    follower(leader, 0).set_match_index(50'000);
+    EXPECT_EQ(told(found({leader, says(2, "follower"), says(3, "follower")})), "follower_behind n3");
+}
+
+TEST(Why, OneRecord) {
+    MemberAnswer leader = says(1, "leader");
+    follower(leader, 1).set_match_lsn(5);
+    std::vector<MemberAnswer> all = {leader, says(2, "follower"), says(3, "follower")};
+    EXPECT_EQ(told(found(all, {}, 5)), "lsn_committed");
+    EXPECT_EQ(told(found(all, {}, 8)), "lsn_beyond_end");
+    auto findings = found(all, {}, 6);
+    EXPECT_EQ(told(findings), "lsn_waits!");
+    EXPECT_NE(findings.front().what.find("missing on n3"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace raftd::cli
