@@ -14,6 +14,7 @@
 #include "cli/debug.h"
 #include "cli/destroy.h"
 #include "cli/doctor.h"
+#include "cli/events.h"
 #include "cli/help.h"
 #include "cli/init.h"
 #include "cli/logs.h"
@@ -50,6 +51,7 @@ struct Line {
     MemberSetOptions member_set;
     TransferOptions transfer;
     WhyOptions why;
+    EventsOptions events;
     ConfigOptions config;
     Shell shell = Shell::bash;
     DebugDumpOptions dump;

@@ -220,6 +220,13 @@ void add_looking(CLI::App& app, Line& line) {
                 {"doctor", "", "looking", "disk, ports, limits and settings of this machine's members"},
                 "raftctl doctor\nraftctl doctor -o json", [&line] { return doctor(line.context); });
 
+    CLI::App* events_command = add_command(
+        app, line, {"events", "[NODE...]", "looking", "leadership, members, links, alarms: what happened"},
+        "raftctl events\nraftctl events -f -o jsonl", [&line] { return events(line.context, line.events); });
+    events_command->add_option("NODE", line.events.nodes, "members; default: all");
+    events_command->add_flag("-f,--follow", line.events.follow, "go on as they come");
+    events_command->add_option("-n,--lines", line.events.lines, "how many of the last ones; default 20");
+
     CLI::App* why_command = add_command(
         app, line, {"why", "[LSN]", "looking", "what keeps appends from being committed, and what helps"},
         "raftctl why\nraftctl why 1042", [&line] { return why(line.context, line.why); });

@@ -93,6 +93,8 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     pb::Answer answer;
     if (request.has_status()) {
         fill_status(*answer.mutable_status(), leader);
+    } else if (request.has_events()) {
+        fill_events(*answer.mutable_events(), request.events());
     } else if (request.has_dump()) {
         answer.mutable_dump()->set_text(dump());
     } else {
@@ -134,6 +136,22 @@ void Admin::fill_status(pb::Status& status, NodeId leader) const {
     status.set_config_joint(view.membership.members.joint());
     status.set_sync_p99_ms(pump_.sync_p99_ms());
     fill_members(status, view);
+}
+
+void Admin::fill_events(pb::Events& events, const pb::EventsRequest& wanted) const {
+    constexpr size_t kAtOnce = 200;
+    uint64_t boot = context_.dir.boots.mine.number;
+    uint64_t after = wanted.boot() == boot ? wanted.after() : 0;
+    events.set_boot(boot);
+    events.set_name(context_.dir.identity.name);
+    for (const MemberEvent& event : context_.events.since(after, kAtOnce)) {
+        pb::MemberEvent& to = *events.add_events();
+        to.set_number(event.number);
+        to.set_time_ms(event.wall_ms);
+        to.set_line(event.line);
+        after = event.number;
+    }
+    events.set_more(after < context_.events.last());
 }
 
 void Admin::fill_members(pb::Status& status, const raft::View& view) const {

@@ -8,8 +8,10 @@
 #include "daemon/replica.h"
 
 namespace raftd::pb {
+class Events;
+class EventsRequest;
 class Status;
-}
+}  // namespace raftd::pb
 
 namespace raftd::daemon {
 
@@ -26,6 +28,7 @@ public:
 
 private:
     void fill_status(pb::Status& status, NodeId leader) const;
+    void fill_events(pb::Events& events, const pb::EventsRequest& wanted) const;
     void fill_members(pb::Status& status, const raft::View& view) const;
 
     Context& context_;

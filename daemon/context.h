@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "daemon/events.h"
 #include "daemon/log_clock.h"
 #include "daemon/members.h"
 #include "daemon/node.h"
@@ -33,6 +34,7 @@ struct Context {
     io::World& world;
     const NodeOptions& options;
     snapshot::DataDir& dir;
+    Events& events;
     MemberInfos members;  // of the configuration in force
     LogClock log_clock;
     Instant now{};
@@ -42,7 +44,7 @@ struct Context {
 
     /// Time of the next entry behind one stamped `newest_ms`.
     LogTime stamp(uint64_t newest_ms) { return log_clock.stamp(now, world.clock.wall_ms(), newest_ms); }
-    LogLine log(LogLevel level, std::string_view event) { return LogLine(world.log, level, event); }
+    LogLine log(LogLevel level, std::string_view event) { return LogLine(events, level, event); }
 };
 
 }  // namespace raftd::daemon

@@ -61,6 +61,7 @@ struct Node::Parts {
     NodeOptions options;
     snapshot::DataDir dir;
     std::unique_ptr<wal::Wal> wal;
+    Events events;
     Context context;
     Replica replica;
     LogReader reader;
@@ -74,6 +75,8 @@ struct Node::Parts {
     bool stopped = false;
     Instant stop_by = kNever;
     std::map<NodeId, bool> peer_may_lead;
+    std::vector<std::string> alarms;
+    Instant alarms_due{};
     uint64_t members_version = 1;  // of replica.members(), as the peers know them
 
     Parts(io::World& world, const NodeOptions& given, snapshot::DataDir found_dir, wal::Recovered found,
@@ -81,9 +84,11 @@ struct Node::Parts {
         : options(given),
           dir(std::move(found_dir)),
           wal(std::move(found.wal)),
+          events(world.log, world.clock),
           context{.world = world,
                   .options = options,
                   .dir = dir,
+                  .events = events,
                   .members = members.in_force().infos,
                   .log_clock = LogClock(dir.identity.id, options.settings.raft.clock_skew_max,
                                         options.settings.raft.election_timeout)},
@@ -119,6 +124,7 @@ struct Node::Parts {
     void after_trailer(NodeId from, const proto::Trailer& trailer);
     void links();
     void follow_members();
+    void follow_alarms();
     void tick();
     void drain_log();
     void advance_stop();
@@ -211,6 +217,7 @@ void Node::end_turn(Instant now) {
     parts.drain_log();
     parts.pump.turn();
     parts.follow_members();
+    parts.follow_alarms();
     parts.appends.flush(parts.pump.leader());
     parts.advance_stop();
     if (!parts.stopped) parts.context.world.clock.wake_at(parts.deadline());
@@ -321,6 +328,20 @@ void Node::Parts::follow_members() {
     peers.follow_members();
     context.log(LogLevel::info, "configuration")("index", raw(now.index))("joint", now.membership.joint())(
         "members", now.infos.size());
+}
+
+void Node::Parts::follow_alarms() {
+    if (context.now < alarms_due) return;
+    alarms_due = context.now + milliseconds(100);
+    std::vector<std::string> now = pump.alarms();
+    auto has = [](const std::vector<std::string>& list, const std::string& alarm) {
+        return std::find(list.begin(), list.end(), alarm) != list.end();
+    };
+    for (const std::string& alarm : now)
+        if (!has(alarms, alarm)) context.log(LogLevel::warn, "alarm_raised")("alarm", alarm);
+    for (const std::string& alarm : alarms)
+        if (!has(now, alarm)) context.log(LogLevel::info, "alarm_cleared")("alarm", alarm);
+    alarms = std::move(now);
 }
 
 void Node::Parts::tick() {
