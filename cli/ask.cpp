@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/uuid.h"
 #include "cli/command.h"
@@ -134,6 +135,7 @@ private:
     void take_message(const proto::FrameHeader& header, std::string_view message) {
         auto type = static_cast<proto::FrameType>(header.type);
         if (type == proto::FrameType::hello_ok) {
+            if (std::exchange(greeted_, true)) return;  // again, since the members changed
             pb::HelloOk ok;
             if (!ok.ParseFromArray(message.data(), static_cast<int>(message.size())))
                 return end("sent a bad handshake");
@@ -156,6 +158,7 @@ private:
         }
     }
 
+    bool greeted_ = false;
     MemberAnswer& into_;
     const pb::Request& request_;
     const Deadline& deadline_;

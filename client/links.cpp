@@ -169,7 +169,13 @@ void Links::take_hello_ok(Link& link, Instant now, ByteView payload) {
     if (ok.record_bytes_max() != 0) limits_ = {ok.record_bytes_max(), ok.batch_bytes_max()};
     feature_level_ = std::max(feature_level_, ok.feature_level());
     if (ok.leader() != 0) leader_ = NodeId{ok.leader()};
-    NodeId self = link.id;
+    if (ok.config_index() < config_index_) return;  // of a member that is behind
+    config_index_ = ok.config_index();
+    take_members(link.id, ok);
+}
+
+/// Members to connect to when it comes to that. Any Link is void afterwards.
+void Links::take_members(NodeId self, const pb::HelloOk& ok) {
     for (const pb::MemberInfo& member : ok.members()) {
         NodeId id{member.id()};
         bool known = id == self;
@@ -183,7 +189,7 @@ void Links::take_hello_ok(Link& link, Instant now, ByteView payload) {
             known = true;
         }
         if (known || member.client().empty()) continue;
-        Link& added = links_.emplace_back();  // `link` is void from here on
+        Link& added = links_.emplace_back();
         added.address = member.client();
         added.id = id;
         added.name = member.name();
@@ -234,6 +240,8 @@ void Links::take_frame(Link& link, io::Frame& frame, Instant now, bool& for_othe
         if (type == proto::FrameType::hello_no) return take_hello_no(link, now, frame.bytes.view());
         return fail(link, now, Errc::failed, "spoke before the handshake");
     }
+    if (type == proto::FrameType::hello_ok)
+        return take_hello_ok(link, now, frame.bytes.view());  // other members
     bool pong = type == proto::FrameType::answer && frame.stream == kPingStream;
     if (pong) take_pong(link, frame.bytes.view());
     for_others = !pong;

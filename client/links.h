@@ -114,6 +114,7 @@ private:
     void bar(Link& link, Errc code, std::string why);
     void ping(Link& link);
     void take_frame(Link& link, io::Frame& frame, Instant now, bool& for_others);
+    void take_members(NodeId self, const pb::HelloOk& ok);
     void drop_removed(const pb::HelloOk& ok);
     Instant deadline_of(Link& link, Instant now, bool enough);
 
@@ -125,6 +126,7 @@ private:
     std::string cluster_name_;
     Limits limits_;
     uint32_t feature_level_ = 1;
+    uint64_t config_index_ = 0;  // of the newest list of members seen
     NodeId leader_{};
     bool met_ = false;
     size_t turn_ready_ = 0, turn_idle_ = 0;

@@ -77,6 +77,12 @@ void Clients::resume(ClientConn& conn, NodeId leader) {
     }
 }
 
+void Clients::follow_members(NodeId leader) {
+    Slice told = encode_hello_ok(context_, leader, false);
+    for (const auto& [id, conn] : conns_)
+        if (conn->greeted) send(id, told);
+}
+
 void Clients::hello(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     std::optional<Greeting> greeting;
     if (static_cast<proto::FrameType>(frame.type) == proto::FrameType::hello)

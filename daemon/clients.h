@@ -48,6 +48,8 @@ public:
     void send(io::ConnId conn, const Slice& frame);
     void close(io::ConnId conn);  // what is queued still goes out
     void close_all();
+    /// Other members are in force: every client is told, by another HelloOk.
+    void follow_members(NodeId leader);
     size_t count() const { return conns_.size(); }
 
     Instant deadline() const;

@@ -36,6 +36,7 @@ struct Context {
     snapshot::DataDir& dir;
     Events& events;
     MemberInfos members;  // of the configuration in force
+    Index config_index{};
     LogClock log_clock;
     Instant now{};
     Instant started{};

@@ -96,6 +96,7 @@ Slice encode_hello_ok(const Context& context, NodeId leader, bool to_member) {
     hello.set_name(context.dir.identity.name);
     hello.set_cluster_name(context.dir.identity.cluster_name);
     hello.set_leader(raw(leader));
+    hello.set_config_index(raw(context.config_index));
     for (const auto& [id, member] : context.members) {
         pb::MemberInfo* info = hello.add_members();
         info->set_id(raw(id));

@@ -90,6 +90,7 @@ struct Node::Parts {
                   .dir = dir,
                   .events = events,
                   .members = members.in_force().infos,
+                  .config_index = members.in_force().index,
                   .log_clock = LogClock(dir.identity.id, options.settings.raft.clock_skew_max,
                                         options.settings.raft.election_timeout)},
           replica(std::move(core), found.last, std::move(members), chunk_bytes_for(options.settings),
@@ -325,7 +326,9 @@ void Node::Parts::follow_members() {
     members_version = members.version();
     const Configuration& now = members.in_force();
     context.members = now.infos;
+    context.config_index = now.index;
     peers.follow_members();
+    clients.follow_members(pump.leader());
     context.log(LogLevel::info, "configuration")("index", raw(now.index))("joint", now.membership.joint())(
         "members", now.infos.size());
 }

@@ -285,6 +285,16 @@ void FakeCluster::hello(FakeMember& to, io::ConnId conn, ByteView payload) {
         return answer(to, conn,
                       proto::make_message_frame(FrameType::hello_no, 0, as_bytes(no.SerializeAsString())));
     }
+    to.run_ended[conn] = true;
+    answer(to, conn, hello_ok(to));
+}
+
+void FakeCluster::tell_members(uint64_t id) {
+    for (const auto& [conn, to] : conns_)
+        if (to == id) answer(member(id), conn, hello_ok(member(id)));
+}
+
+Slice FakeCluster::hello_ok(const FakeMember& to) const {
     pb::HelloOk ok;
     ok.set_version(1);
     ok.mutable_cluster_id()->set_high(to.cluster.high);
@@ -295,15 +305,18 @@ void FakeCluster::hello(FakeMember& to, io::ConnId conn, ByteView payload) {
     ok.set_record_bytes_max(1u << 20);
     ok.set_batch_bytes_max(1u << 20);
     ok.set_feature_level(to.feature_level);
+    ok.set_config_index(to.config_index);
     for (const FakeMember& other : members_) {
+        bool told = to.members.empty() ||
+                    std::find(to.members.begin(), to.members.end(), other.id) != to.members.end();
+        if (!told) continue;
         pb::MemberInfo* info = ok.add_members();
         info->set_id(other.id);
         info->set_name(other.name);
         info->set_client(other.address);
         info->set_voter(true);
     }
-    to.run_ended[conn] = true;
-    answer(to, conn, proto::make_message_frame(FrameType::hello_ok, 0, as_bytes(ok.SerializeAsString())));
+    return proto::make_message_frame(FrameType::hello_ok, 0, as_bytes(ok.SerializeAsString()));
 }
 
 void FakeCluster::done(FakeMember& to, io::ConnId conn, const proto::AppendDoneItem& item) {

@@ -32,6 +32,8 @@ struct FakeMember {
     bool unknown_lands = false;     // a scripted `unknown` is in the log all the same
     Duration refusal_delay{};       // of refusals that rest on the log
     FakeLog* log = nullptr;
+    std::vector<uint64_t> members;             // whom it tells of; empty: all
+    uint64_t config_index = 0;                 // of that list
     std::vector<proto::AppendCode> script;     // codes of the next appends, before the usual behaviour
     uint32_t answers_left = UINT32_MAX;        // appends behind these get no answer
     std::optional<proto::TailCode> tail_code;  // each tail is answered with this, and nothing else
@@ -88,6 +90,8 @@ public:
     void release(uint64_t id);  // answers what was held
     void serve_tails();
     void set_leader(uint64_t id);
+    /// The member says its list of members again, to all that are connected.
+    void tell_members(uint64_t id);
     size_t connections(uint64_t id) const;
     Duration latency = microseconds(100);
     /// Changes what members send, after it was made.
@@ -111,6 +115,7 @@ private:
     void answer(FakeMember& member, io::ConnId conn, const Slice& frame);
     void receive(io::ConnId conn, Slice frame);
     void hello(FakeMember& member, io::ConnId conn, ByteView payload);
+    Slice hello_ok(const FakeMember& member) const;
     void append(FakeMember& member, io::ConnId conn, uint32_t stream, ByteView payload);
     void request(FakeMember& member, io::ConnId conn, uint32_t stream, ByteView payload);
     void tail_open(FakeMember& member, io::ConnId conn, uint32_t stream, ByteView payload);

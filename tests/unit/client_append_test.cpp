@@ -66,6 +66,34 @@ TEST_F(ClientAppend, FindsTheLeaderAndCommitsInOrder) {
     EXPECT_EQ(cluster.member(1).appends + cluster.member(2).appends, 0u);
 }
 
+TEST_F(ClientAppend, FollowsTheMembersThoughAllThatItKnewAreGone) {
+    for (uint64_t id : {1, 2, 3}) cluster.member(id).members = {1, 2};
+    cluster.set_leader(1);
+    SessionOptions options = options_for(cluster);
+    options.endpoints.resize(1);
+    start(options);
+    submit_many(1, 5);
+    ASSERT_TRUE(wait_for(5));
+    // Member 3 joins; the connected member says so, and a list that is older changes nothing.
+    cluster.member(1).members = {2, 3};
+    cluster.member(1).config_index = 9;
+    cluster.tell_members(1);
+    cluster.run_for(milliseconds(10));
+    cluster.member(1).members = {1, 2};
+    cluster.member(1).config_index = 4;
+    cluster.tell_members(1);
+    cluster.run_for(milliseconds(10));
+    cluster.set_leader(3);
+    cluster.cut(1);
+    cluster.cut(2);
+    cluster.run_for(milliseconds(1));  // what is sent on a connection that has ended is in doubt
+    submit_many(6, 10);
+    ASSERT_TRUE(wait_for(10));
+    for (const Appended& one : done) EXPECT_EQ(one.outcome, Outcome::committed) << one.why->what;
+    EXPECT_EQ(count(Outcome::committed), 10u);
+    EXPECT_EQ(cluster.log().records(), numbered(1, 10));
+}
+
 TEST_F(ClientAppend, ABatchIsOneEntryAndGetsConsecutiveNumbers) {
     start();
     std::vector<ByteView> records{as_bytes("a"), as_bytes(""), as_bytes("c")};
