@@ -6,13 +6,11 @@
 #include "base/uuid.h"
 #include "conf/units.h"
 #include "daemon/admin.h"
+#include "daemon/leaving.h"
 #include "daemon/pump.h"
 
 namespace raftd::daemon {
 namespace {
-
-// A stop waits this long for the outcome of appends under way, and for the closing marker.
-constexpr Duration kStopWithin = seconds(5);
 
 raft::Options core_options(const conf::NodeSettings& settings) {
     raft::Options options;
@@ -72,8 +70,8 @@ struct Node::Parts {
     Tails tails;
     MemberChanges changes;
     Admin admin;
-    bool stopped = false;
-    Instant stop_by = kNever;
+    Leaving leaving;
+    bool closing = false, stopped = false;
     std::map<NodeId, bool> peer_may_lead;
     std::vector<std::string> alarms;
     Instant alarms_due{};
@@ -102,7 +100,8 @@ struct Node::Parts {
           appends(context, replica, *wal, peers, clients),
           tails(context, replica, reader, clients),
           changes(context, replica, peers, clients),
-          admin(context, replica, *wal, peers, clients, changes, pump) {
+          admin(context, replica, *wal, peers, clients, changes, pump),
+          leaving(context, replica, peers, pump, appends) {
         clients.attach(appends, tails, admin);
         pump.attach(appends, tails);
         context.log_clock.set_members(replica.core().view().membership.members);
@@ -265,8 +264,7 @@ void Node::Parts::on(io::Frame& frame) {
 
 void Node::Parts::after_trailer(NodeId from, const proto::Trailer& trailer) {
     context.log_clock.heard(from, trailer.wall_ms, context.now);
-    bool may_lead =
-        (trailer.flags & (proto::kTrailerFull | proto::kTrailerStalled | proto::kTrailerDamaged)) == 0;
+    bool may_lead = (trailer.flags & proto::kTrailerUnfit) == 0;
     auto [known, added] = peer_may_lead.emplace(from, true);
     if (known->second != may_lead) {
         known->second = may_lead;
@@ -356,8 +354,8 @@ void Node::Parts::tick() {
 
 Instant Node::Parts::deadline() {
     if (pump.more()) return context.now;
-    Instant at =
-        std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(), stop_by});
+    Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
+                           leaving.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);
@@ -367,24 +365,20 @@ Instant Node::Parts::deadline() {
 }
 
 void Node::Parts::on(io::Stop&) {
-    if (context.stopping) {
+    if (leaving.begun())
         stopped = true;
-        return;
-    }
-    context.stopping = true;
-    stop_by = context.now + kStopWithin;
-    context.log(LogLevel::info, "stopping");
+    else
+        leaving.begin();
 }
 
 void Node::Parts::advance_stop() {
-    if (!context.stopping || stopped) return;
-    bool late = context.now >= stop_by;
-    if (!appends.idle() && !late) return;
+    if (stopped || !leaving.begun() || !(closing || leaving.advance())) return;
+    closing = true;
     clients.close_all();
     peers.close_all();
     links();
     wal->close_soon();
-    if (!wal->closed() && !late) return;
+    if (!wal->closed() && context.now < leaving.stop_by()) return;
     stopped = true;
     context.log(LogLevel::info, "stopped")("last", raw(replica.core().last()));
 }

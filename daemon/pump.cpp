@@ -87,6 +87,7 @@ bool Pump::perform() {
     for (const auto& wanted : output_.fetch) stepped |= fetch(wanted);
     if (output_.membership) context_.log_clock.set_members(output_.membership->members);
     if (output_.role) role_changed(*output_.role);
+    if (output_.transfer) transfer_end_ = output_.transfer;
     if (output_.want) stepped |= want(*output_.want);
     // Before the commit: a new leader's message may replace entries of mine and commit its own at their
     // places.
@@ -307,10 +308,10 @@ void Pump::role_changed(const raft::Output::RoleChange& role) {
 /// A member that could take the office over: linked, with room, and with a disk that moves, by its last
 /// answer.
 bool Pump::fit_successor_known() const {
-    constexpr uint32_t kUnfit = proto::kTrailerFull | proto::kTrailerStalled | proto::kTrailerDamaged;
     for (const auto& [id, member] : context_.members) {
         const auto& trailer = peers_.trailer(id);
-        if (!member.learner && trailer && peers_.linked(id) && (trailer->flags & kUnfit) == 0) return true;
+        if (!member.learner && trailer && peers_.linked(id) && (trailer->flags & proto::kTrailerUnfit) == 0)
+            return true;
     }
     return false;
 }
@@ -326,7 +327,10 @@ void Pump::update_health() {
     // A leader with a full disk takes no appends, so it makes way for a member that can (H19). Where all are
     // full it stays: reads, and whatever frees space, need a leader.
     bool full = context_.world.disk.free_bytes() < context_.options.settings.log.disk_free_min;
-    bool may_lead = !stalled && !(full && fit_successor_known());
+    // A leader that stops hands over by itself (daemon/leaving.h); nobody else takes the office on the way
+    // out.
+    bool leaves = context_.stopping && replica_.core().role() != raft::Role::leader;
+    bool may_lead = !stalled && !leaves && !(full && fit_successor_known());
     if (may_lead == may_lead_) return;
     may_lead_ = may_lead;
     replica_.step(context_.now, raft::Health{.may_vote = true, .may_lead = may_lead, .may_ack = true});
@@ -358,6 +362,7 @@ proto::Trailer Pump::trailer() const {
     uint64_t free = context_.world.disk.free_bytes();
     if (free < context_.options.settings.log.disk_free_min) flags |= proto::kTrailerFull;
     if (stalled_) flags |= proto::kTrailerStalled;
+    if (context_.stopping) flags |= proto::kTrailerStopping;
     return {wall_ms(), context_.dir.boots.mine.number, raw(committed_.index), committed_.chain, free, flags,
             0};
 }

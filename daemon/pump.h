@@ -35,6 +35,10 @@ public:
     std::vector<std::string> alarms() const;
     double sync_p99_ms() const;
     proto::Trailer trailer() const;
+    /// How the last transfer that was asked for ended, once.
+    std::optional<raft::Output::TransferEnd> take_transfer_end() {
+        return std::exchange(transfer_end_, std::nullopt);
+    }
     /// Something is left for another turn at once.
     bool more() const { return more_; }
 
@@ -76,6 +80,7 @@ private:
     Tails* tails_ = nullptr;
 
     raft::Output output_;
+    std::optional<raft::Output::TransferEnd> transfer_end_;
     WriteId durable_{};
     std::deque<Parked> parked_;  // by write id
     std::vector<FetchedRun> fetched_;

@@ -20,6 +20,8 @@ struct Trailer {
 inline constexpr uint32_t kTrailerFull = 1;     // below disk_free_min
 inline constexpr uint32_t kTrailerStalled = 2;  // oldest unsynced write is older than disk_stall_max
 inline constexpr uint32_t kTrailerDamaged = 4;
+inline constexpr uint32_t kTrailerStopping = 8;  // asked to stop: takes no office
+inline constexpr uint32_t kTrailerUnfit = kTrailerFull | kTrailerStalled | kTrailerDamaged | kTrailerStopping;
 
 struct AppendEntries {  // then the encoded entries, end to end
     uint32_t size;

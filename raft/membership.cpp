@@ -232,6 +232,8 @@ void Core::State::drive_handover() {
     const Progress* to = follower(over.to);
     if (to == nullptr || !is_voter(membership(), over.to)) return end_handover(Output::TransferEnd::unfit);
     if (over.told || to->match != log.last()) return;
+    // Whoever asked is whole and can wait for its own disk: then nobody's append ends without an outcome.
+    if (over.asked && commit != log.last()) return;
     over.told = true;
     say_now(over.to, msg::TimeoutNow{hard.term});
 }

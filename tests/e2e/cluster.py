@@ -139,6 +139,7 @@ class Writer(threading.Thread):
         self.acknowledged = {}  # record -> lsn
         self.sent = 0
         self.unknown = 0
+        self.sessions = 0  # 1: no raftctl ended before it was told to
         self.failure = None
         self.stopping = threading.Event()
 
@@ -150,6 +151,7 @@ class Writer(threading.Thread):
             self.failure = repr(error)
 
     def _session(self):
+        self.sessions += 1
         process = subprocess.Popen(["raftctl", "append", "-q"], cwd=self.cluster.folder, env=ENVIRONMENT, text=True,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         open_records = []
