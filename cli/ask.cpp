@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,6 +71,7 @@ private:
         done_ = true;
     }
     void dial() {
+        if (into_.endpoint.starts_with("unix:")) return dial_unix(into_.endpoint.substr(5));
         auto address = conf::parse_host_port(into_.endpoint);
         if (!address) return end("not HOST:PORT");
         addrinfo hints{}, *found = nullptr;
@@ -77,11 +79,20 @@ private:
         int fault =
             ::getaddrinfo(address->host.c_str(), std::to_string(address->port).c_str(), &hints, &found);
         if (fault != 0) return end(std::string("can't resolve: ") + ::gai_strerror(fault));
-        socket_ = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        int done = socket_ < 0 ? -1 : ::connect(socket_, found->ai_addr, found->ai_addrlen);
-        int number = errno;
+        connect_to(found->ai_family, found->ai_addr, found->ai_addrlen);
         ::freeaddrinfo(found);
-        if (done != 0 && number != EINPROGRESS) return end(lower(std::strerror(number)));
+    }
+    void dial_unix(const std::string& path) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        if (path.size() >= sizeof address.sun_path) return end("its path is too long for a socket");
+        std::memcpy(address.sun_path, path.data(), path.size());
+        connect_to(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    }
+    void connect_to(int family, const sockaddr* address, socklen_t bytes) {
+        socket_ = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int done = socket_ < 0 ? -1 : ::connect(socket_, address, bytes);
+        if (done != 0 && errno != EINPROGRESS) end(lower(std::strerror(errno)));
     }
     bool check_connected() {
         int number = 0;

@@ -16,8 +16,9 @@ Result<Found> of_endpoints(const std::vector<std::string>& endpoints, const std:
     Found found;
     found.origin = origin;
     for (const std::string& endpoint : endpoints) {
-        if (!conf::parse_host_port(endpoint))
-            return error(Errc::bad_input, origin + ": `" + endpoint + "` is not HOST:PORT",
+        bool on_this_machine = endpoint.starts_with("unix:") && endpoint.size() > 5;
+        if (!on_this_machine && !conf::parse_host_port(endpoint))
+            return error(Errc::bad_input, origin + ": `" + endpoint + "` is not HOST:PORT or unix:PATH",
                          "raftctl --endpoint 127.0.0.1:7201 status");
         found.endpoints.push_back(endpoint);
     }

@@ -9,6 +9,7 @@ constexpr uint64_t kKiB = 1u << 10, kMiB = 1u << 20, kGiB = 1u << 30, kTiB = uin
 constexpr uint64_t kMs = 1'000'000, kSecond = 1'000'000'000;
 
 using S = NodeSettings;
+constexpr bool kReloadable = true;
 constexpr Setting kTable[] = {
     {"", "cluster", TextField{[](S& s) -> std::string& { return s.cluster; }}, 0, 0, "", true,
      "the cluster's file, relative to this one"},
@@ -46,24 +47,24 @@ constexpr Setting kTable[] = {
     {"log", "buffer_bytes", BytesField{[](S& s) -> uint64_t& { return s.log.buffer_bytes; }}, kMiB, 4 * kGiB,
      "", false, "recent entries kept in memory"},
     {"log", "disk_free_min", BytesField{[](S& s) -> uint64_t& { return s.log.disk_free_min; }}, 0, kTiB, "",
-     false, "below this much free disk, appends are refused as busy"},
+     false, "below this much free disk, appends are refused as busy", kReloadable},
     {"log", "disk_free_reserve", BytesField{[](S& s) -> uint64_t& { return s.log.disk_free_reserve; }}, 0,
      kTiB, "", false, "kept free for what heals a full disk"},
 
     {"limits", "connections_max", CountField{[](S& s) -> uint32_t& { return s.limits.connections_max; }}, 8,
      65536, "", false, "connections at a time"},
     {"limits", "tails_max", CountField{[](S& s) -> uint32_t& { return s.limits.tails_max; }}, 1, 65536, "",
-     false, "tails at a time"},
+     false, "tails at a time", kReloadable},
     {"limits", "append_queue_bytes_max",
      BytesField{[](S& s) -> uint64_t& { return s.limits.append_queue_bytes_max; }}, kMiB, 4 * kGiB, "", false,
-     "appends admitted and not yet committed, all clients together; beyond it: busy"},
+     "appends admitted and not yet committed, all clients together; beyond it: busy", kReloadable},
 
     {"logging", "level", TextField{[](S& s) -> std::string& { return s.logging.level; }}, 0, 0,
-     "error|warn|info|debug", false, "least important lines that are written"},
+     "error|warn|info|debug", false, "least important lines that are written", kReloadable},
     {"logging", "format", TextField{[](S& s) -> std::string& { return s.logging.format; }}, 0, 0, "text|json",
-     false, "form of a line"},
+     false, "form of a line", kReloadable},
     {"logging", "file_bytes_max", BytesField{[](S& s) -> uint64_t& { return s.logging.file_bytes_max; }},
-     64 * kKiB, kGiB, "", false, "size at which raftd.log is put aside; one old file is kept"},
+     64 * kKiB, kGiB, "", false, "size at which raftd.log is put aside; one old file is kept", kReloadable},
 };
 
 std::string value_of(const Setting& setting, NodeSettings& settings) {
@@ -132,7 +133,9 @@ std::string settings_page() {
         "column;\n"
         "`raftctl config show FILE` shows every setting with its value and where that comes from. A change "
         "takes effect\n"
-        "at the member's next start.\n";
+        "at the member's next start; that of a setting marked *(SIGHUP)* as soon as the member gets that "
+        "signal, "
+        "too.\n";
     std::string_view section = "-";
     for (const Setting& setting : kTable) {
         if (setting.section != section) {
@@ -142,7 +145,7 @@ std::string settings_page() {
         }
         std::string fallback = setting.needed ? "(must be given)" : "`" + default_text(setting) + "`";
         page += "| `" + std::string(setting.key) + "` | " + fallback + " | " + range_text(setting) + " | " +
-                std::string(setting.comment) + " |\n";
+                std::string(setting.comment) + (setting.reloadable ? " *(SIGHUP)*" : "") + " |\n";
     }
     return page;
 }

@@ -24,6 +24,7 @@ struct Setting {
     std::string_view choices;    // of a text: words split by '|'; "" = any
     bool needed = false;         // must be in the file
     std::string_view comment;
+    bool reloadable = false;  // a running member takes it over on SIGHUP
 };
 std::span<const Setting> settings_table();
 

@@ -27,6 +27,8 @@ public:
     /// [first, last] of at most bytes_max (at least one entry) from memory; nothing when `first` isn't there.
     std::optional<Index> in_memory(Index first, Index upto, uint64_t bytes_max,
                                    std::vector<Slice>& out) const;
+    /// The entry before the first one there is; its lsn_next is the first LSN.
+    LogPoint base() const { return wal_.base(); }
     /// Begins a read from files; the result comes with take().
     void from_files(const wal::ReadRequest& request, const ReadFor& purpose);
     struct Done {

@@ -29,7 +29,7 @@ constexpr const char* kUsage =
     "  --log-format F      text or json; default: as in the settings\n"
     "  --version, --help\n"
     "\n"
-    "SIGTERM stops gracefully, a second one at once; SIGHUP opens the log file anew.\n";
+    "SIGTERM stops gracefully, a second one at once; SIGHUP reloads settings and opens the log file anew.\n";
 
 struct Arguments {
     std::string config, log_file, log_format;
@@ -121,22 +121,6 @@ void write_black_box(std::string_view message) {
     ::_exit(static_cast<int>(code));
 }
 
-/// The node, with what the process itself does when events come by.
-class Process final : public io::Handler {
-public:
-    Process(daemon::Node& node, io::asio::LogFile& log) : node_(node), log_(log) {}
-    void handle(io::Event& event) override {
-        if (std::holds_alternative<io::Reload>(event.what)) log_.reopen();
-        if (std::holds_alternative<io::Stop>(event.what)) io::asio::notify_service_manager("STOPPING=1");
-        node_.handle(event);
-    }
-    void end_turn(Instant now) override { node_.end_turn(now); }
-
-private:
-    daemon::Node& node_;
-    io::asio::LogFile& log_;
-};
-
 io::asio::LogFileOptions log_options(const Arguments& arguments, const conf::LoggingSettings& settings,
                                      const std::string& folder) {
     io::asio::LogFileOptions options;
@@ -150,10 +134,50 @@ io::asio::LogFileOptions log_options(const Arguments& arguments, const conf::Log
     return options;
 }
 
-int turn_until_stopped(io::asio::Loop& loop, daemon::Node& node, io::asio::LogFile& log) {
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
+    return text.empty() ? "none" : text;
+}
+
+/// The node, with what the process itself does when events come by.
+class Process final : public io::Handler {
+public:
+    Process(const Arguments& arguments, daemon::Node& node, io::asio::LogFile& log)
+        : arguments_(arguments), node_(node), log_(log) {}
+    void handle(io::Event& event) override {
+        if (std::holds_alternative<io::Reload>(event.what)) reload();
+        if (std::holds_alternative<io::Stop>(event.what)) io::asio::notify_service_manager("STOPPING=1");
+        node_.handle(event);
+    }
+    void end_turn(Instant now) override { node_.end_turn(now); }
+
+private:
+    /// A file with an error changes nothing: the member goes on as it was.
+    void reload() {
+        log_.reopen();
+        auto fresh = conf::load_node_settings(arguments_.config);
+        if (!fresh) {
+            LogLine(log_, LogLevel::error, "reload_failed")("why", fresh.error().what);
+            return;
+        }
+        conf::Reloaded done = node_.reload(*fresh);
+        auto options = log_options(arguments_, node_.settings().logging, dying.folder);
+        log_.set(options.level, options.json, options.bytes_max);
+        LogLine(log_, LogLevel::info, "reloaded")("taken", joined(done.taken))("at_next_start",
+                                                                               joined(done.kept));
+    }
+
+    const Arguments& arguments_;
+    daemon::Node& node_;
+    io::asio::LogFile& log_;
+};
+
+int turn_until_stopped(const Arguments& arguments, io::asio::Loop& loop, daemon::Node& node,
+                       io::asio::LogFile& log) {
     if (auto started = node.start(); !started) return give_up(log, "start_failed", started.error());
     io::asio::notify_service_manager("READY=1\nMAINPID=" + std::to_string(::getpid()));
-    Process process(node, log);
+    Process process(arguments, node, log);
     while (!node.stopped()) loop.turn(process);
     io::asio::LoopCounters did = loop.counters();
     LogLine(log, LogLevel::info, "stopped")("turns", did.turns)("events", did.events)(
@@ -206,7 +230,7 @@ int run(const Arguments& arguments) {
     auto node = daemon::Node::open(loop.world(), node_options);
     if (!node) return give_up(log, "start_failed", node.error());
     dying.node = node->get();
-    int code = turn_until_stopped(loop, **node, log);
+    int code = turn_until_stopped(arguments, loop, **node, log);
     dying.node = nullptr;
     return code;
 }

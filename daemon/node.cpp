@@ -120,7 +120,7 @@ struct Node::Parts {
     void on(io::Writable& writable) { tails.writable(writable.conn); }
     void on(io::Woken&) {}
     void on(io::Stop&);
-    void on(io::Reload&) { context.log(LogLevel::info, "reloaded"); }
+    void on(io::Reload&) {}  // daemon/main.cpp reads the file and calls reload()
     void after_trailer(NodeId from, const proto::Trailer& trailer);
     void links();
     void follow_members();
@@ -200,6 +200,12 @@ Result<void> Node::start() {
     end_turn(context.world.clock.now());
     return {};
 }
+
+conf::Reloaded Node::reload(const conf::NodeSettings& fresh) {
+    return conf::take_reloadable(parts_->options.settings, fresh);
+}
+
+const conf::NodeSettings& Node::settings() const { return parts_->options.settings; }
 
 void Node::handle(io::Event& event) {
     parts_->context.now = std::max(parts_->context.now, event.now);

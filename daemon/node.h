@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "conf/reload.h"
 #include "conf/settings.h"
 #include "io/world.h"
 #include "raft/core.h"
@@ -34,6 +35,9 @@ public:
 
     /// Listens and dials. Errors: io (address in use).
     Result<void> start();
+    /// Takes over what a changed settings file may change in a running member; returns what it did.
+    conf::Reloaded reload(const conf::NodeSettings& fresh);
+    const conf::NodeSettings& settings() const;
     void handle(io::Event& event) override;
     void end_turn(Instant now) override;
     /// A graceful stop (io::Stop) has finished: everything answered, closing marker written.

@@ -156,8 +156,9 @@ bool Tails::serve_one(Tail& tail, uint64_t& budget) {
 /// here.
 void Tails::place(Tail& tail) {
     if (!tail.follow) tail.stop_at = committed_.index;
-    uint64_t lsn_end = raw(committed_.lsn_next);
+    uint64_t lsn_end = raw(committed_.lsn_next), lsn_first = raw(reader_.base().lsn_next);
     uint64_t lsn = tail.value;
+    tail.placed_lsn_end = lsn_end;
     switch (tail.from) {
         case TailFrom::first: return begin(tail, replica_.core().view().base.index + 1);
         case TailFrom::end: return begin(tail, committed_.index + 1);
@@ -172,8 +173,8 @@ void Tails::place(Tail& tail) {
             return locate(tail, wal::ReadRequest::By::time_ms, tail.value);
         case TailFrom::last_n:
             if (tail.value == 0) return begin(tail, committed_.index + 1);
-            lsn = tail.value >= lsn_end - 1 ? 1 : lsn_end - tail.value;
-            if (lsn_end == 1) return begin(tail, committed_.index + 1);
+            lsn = tail.value >= lsn_end - lsn_first ? lsn_first : lsn_end - tail.value;
+            if (lsn_end == lsn_first) return begin(tail, committed_.index + 1);
             break;
         case TailFrom::lsn: break;
     }
@@ -181,6 +182,7 @@ void Tails::place(Tail& tail) {
         if (tail.follow) return begin(tail, committed_.index + 1);
         return end(tail, TailCode::beyond, lsn_end - 1);
     }
+    if (lsn < lsn_first) return end(tail, TailCode::trimmed, lsn_first);
     if (auto index = replica_.buffer().index_of(Lsn{lsn})) return begin(tail, *index);
     locate(tail, wal::ReadRequest::By::lsn, lsn);
 }
@@ -230,7 +232,7 @@ void Tails::read_done(const ReadFor& purpose, wal::ReadResult& result) {
                 tail->phase = locating ? Phase::behind : Phase::streaming;
                 return;
             }
-            return end(*tail, TailCode::trimmed, 1);
+            return end(*tail, TailCode::trimmed, raw(reader_.base().lsn_next));
         case wal::ReadCode::damaged:
         case wal::ReadCode::failed:
             context_.log(LogLevel::error, "log_read_failed")("why", result.what);
@@ -262,14 +264,12 @@ void Tails::send(Tail& tail, const LogPoint& before, Index last, const std::vect
     uint64_t bytes = 0;
     for (const Slice& slice : entries) bytes += slice.size();
     uint32_t flags = last >= committed_.index ? proto::kTailCaughtUp : 0;
-    proto::TailData fixed{sizeof fixed,
-                          flags,
-                          raw(before.index),
-                          raw(before.term),
-                          before.chain,
-                          raw(before.lsn_next),
-                          raw(committed_.lsn_next) - 1,
-                          raw(committed_.index)};
+    // The first frame says what the end was when the tail was placed: "the last ten" are counted from there,
+    // and reading them from files may have taken a while.
+    uint64_t lsn_end = tail.announced ? raw(committed_.lsn_next) : tail.placed_lsn_end;
+    proto::TailData fixed{
+        sizeof fixed,         flags,       raw(before.index),    raw(before.term), before.chain,
+        raw(before.lsn_next), lsn_end - 1, raw(committed_.index)};
     clients_.send(tail.key.first, proto::make_frame_head(proto::FrameType::tail_data, tail.key.second,
                                                          proto::fixed_bytes(fixed), bytes));
     if (!entries.empty()) context_.world.network.send(tail.key.first, entries);

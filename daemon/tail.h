@@ -53,9 +53,10 @@ private:
         Phase phase;
         ReadId read{};
         Index read_index{};
-        Index next{};            // entry to be sent next
-        Index stop_at{};         // last entry to be sent; ~0 when following
-        bool announced = false;  // the first frame has gone
+        Index next{};                 // entry to be sent next
+        Index stop_at{};              // last entry to be sent; ~0 when following
+        uint64_t placed_lsn_end = 1;  // behind the committed end when it was placed
+        bool announced = false;       // the first frame has gone
         bool done = false;
     };
 

@@ -119,7 +119,7 @@ std::string format_log_line(bool json, int64_t wall_ms, LogLevel level, std::str
     return text.append("}\n");
 }
 
-LogFile::LogFile(LogFileOptions options) : options_(std::move(options)) {}
+LogFile::LogFile(LogFileOptions options) : options_(std::move(options)), level_(options_.level) {}
 
 LogFile::~LogFile() {
     if (descriptor_ > 2) ::close(descriptor_);
@@ -144,6 +144,13 @@ int LogFile::open_locked() {
     return 0;
 }
 
+void LogFile::set(LogLevel level, bool json, uint64_t bytes_max) {
+    level_.store(level, std::memory_order_relaxed);
+    std::lock_guard lock(mutex_);
+    options_.json = json;
+    options_.bytes_max = bytes_max;
+}
+
 void LogFile::turn_over() {
     std::string old = options_.path + ".1";
     if (std::rename(options_.path.c_str(), old.c_str()) != 0 || open_locked() != 0)
@@ -154,8 +161,8 @@ void LogFile::write(LogLevel level, std::string_view line) {
     int64_t wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                           std::chrono::system_clock::now().time_since_epoch())
                           .count();
-    std::string text = format_log_line(options_.json, wall_ms, level, line);
     std::lock_guard lock(mutex_);
+    std::string text = format_log_line(options_.json, wall_ms, level, line);
     if (descriptor_ > 2 && bytes_ > 0 && bytes_ + text.size() > options_.bytes_max) turn_over();
     bytes_ += text.size();
     // A log that can't be written is no reason to stop replicating.

@@ -3,6 +3,7 @@
 // write.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <string>
 
@@ -30,14 +31,17 @@ public:
     int open();
     /// Opens the path anew: another program may have moved the file away (SIGHUP).
     int reopen();
-    bool wants(LogLevel level) const override { return level <= options_.level; }
+    /// From the next line on.
+    void set(LogLevel level, bool json, uint64_t bytes_max);
+    bool wants(LogLevel level) const override { return level <= level_.load(std::memory_order_relaxed); }
     void write(LogLevel level, std::string_view line) override;
 
 private:
     int open_locked();
     void turn_over();
 
-    const LogFileOptions options_;
+    LogFileOptions options_;  // level apart, under mutex_ like all that follows
+    std::atomic<LogLevel> level_;
     std::mutex mutex_;
     int descriptor_ = 2;
     uint64_t bytes_ = 0;

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import unittest
 
+import wire
 from cluster import ENVIRONMENT, PATIENCE, Cluster, main, raftctl, until
 
 
@@ -165,6 +166,29 @@ class Strangers(unittest.TestCase):
             status = pathlib.Path(f"/proc/{before}/status").read_text()
             rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
             self.assertLess(rss, 256 * 1024, "KiB; a frame that claims 4 GiB was given memory")
+
+    def test_a_body_whose_count_lies(self):
+        """Frames and checksums are right, and the number of records isn't: refused, connection and log unharmed."""
+        body = struct.pack("<II", 2, 3) + b"abcde"  # two records
+        lies = {"one record": (1, body), "three": (3, body), "none": (0, b""), "4 billion": (0xFFFFFFFF, body),
+                "no room for the lengths": (2, b"abc"), "too long": (1, struct.pack("<I", 6) + b"abcde"),
+                "too short": (1, struct.pack("<I", 4) + b"abcde"),
+                "sums that wrap": (2, struct.pack("<II", 0xFFFFFFFF, 6) + b"abcde")}
+        with Cluster(1) as cluster, socket.create_connection(address(cluster, "client"), timeout=PATIENCE) as member:
+            member.sendall(wire.hello())
+            self.assertEqual(wire.receive(member)[0], wire.HELLO_OK)
+            for stream, (name, (count, body_of)) in enumerate(lies.items(), 1):
+                with self.subTest(name):
+                    member.sendall(wire.append(stream, count, body_of))
+                    self.assertEqual(wire.append_done(member), [(stream, wire.BAD_BATCH, 0)])
+            member.sendall(wire.append(90, 2, body, body_checksum=1))
+            self.assertEqual(wire.append_done(member), [(90, wire.BAD_BATCH, 0)])
+            member.sendall(wire.append(91, 2, body))
+            self.assertEqual(wire.append_done(member), [(91, wire.COMMITTED, 1)])
+            # A body of another size than it says can't be told from the frame behind it.
+            member.sendall(wire.append(92, 2, body, body_bytes=12))
+            self.assertEqual(member.recv(1), b"")
+            self.assertEqual(cluster.records("n1"), [(1, "ab"), (2, "cde")])
 
     def test_daemon_that_dies_at_start_shows_its_log(self):
         with Cluster(1, start=False) as cluster:

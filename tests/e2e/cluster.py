@@ -72,6 +72,14 @@ class Cluster:
     def run(self, *arguments, **options):
         return raftctl(*arguments, cwd=self.folder, **options)
 
+    def configure(self, name, section, **settings):
+        """Writes settings into a member's raftd.toml; they count from its next start, or a SIGHUP."""
+        file = self.folder / name / "raftd.toml"
+        lines = [line for line in file.read_text().splitlines() if line.split("=")[0].strip() not in settings]
+        at = lines.index(f"[{section}]") + 1
+        lines[at:at] = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        file.write_text("\n".join(lines) + "\n")
+
     def pid(self, name):
         return int((self.folder / name / "raftd.pid").read_text().split()[0])
 

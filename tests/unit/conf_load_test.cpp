@@ -1,4 +1,5 @@
 #include "conf/load.h"
+#include "conf/reload.h"
 
 #include <gtest/gtest.h>
 
@@ -192,6 +193,20 @@ TEST(LoadNodeSettings, SaysThatThereIsNoFile) {
     EXPECT_EQ(missing.error().code, Errc::not_found);
     EXPECT_EQ(missing.error().what, "can't read /nonexistent/raftd.toml: No such file or directory");
     EXPECT_EQ(read_text("/tmp").error().code, Errc::io);
+}
+
+TEST(Reload, TakesOverWhatTheTableAllowsAndNamesTheRest) {
+    NodeSettings running, fresh;
+    EXPECT_TRUE(take_reloadable(running, fresh).taken.empty());
+    fresh.logging.level = "debug";
+    fresh.limits.tails_max = 5;
+    fresh.log.buffer_bytes = 1u << 22;
+    Reloaded done = take_reloadable(running, fresh);
+    EXPECT_EQ(done.taken, (std::vector<std::string>{"limits.tails_max", "logging.level"}));
+    EXPECT_EQ(done.kept, std::vector<std::string>{"log.buffer_bytes"});
+    EXPECT_EQ(running.logging.level, "debug");
+    EXPECT_EQ(running.limits.tails_max, 5u);
+    EXPECT_EQ(running.log.buffer_bytes, LogSettings{}.buffer_bytes);
 }
 
 }  // namespace
