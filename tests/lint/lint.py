@@ -269,6 +269,18 @@ def sleeps(tree):
         yield from ((path, n, m.group(0)) for n, line in enumerate(lines, 1) if (m := word.search(line)))
 
 
+@rule("skips", "a skipped test must show in the list at the end of scripts/test: NOT TESTED: what (why)",
+      {"tests/unit/a_test.cpp": "// A.\nvoid f() { GTEST_SKIP() << \"not here\"; }\n"})
+def skips(tree):
+    word = re.compile(r"\bGTEST_SKIP\b|\bskipTest\(|\bunittest\.skip|\bSkipTest\b|SKIP_RETURN_CODE|\bDISABLED\b")
+    for path, text in tree.matching("tests/*", "cmake/*"):
+        if path.startswith("tests/lint/"):
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if word.search(line) and "NOT TESTED: " not in line:
+                yield path, number, "a skip without its reason in words"
+
+
 @rule("scripts", "each script fails early and explains itself",
       {"scripts/a": "#!/usr/bin/env bash\necho hello\n"})
 def scripts(tree):
