@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr Duration kAskTimeout = seconds(3), kPollInterval = milliseconds(50);
-constexpr uint64_t kNearEntries = 64;  // caught up: behind by no more than what is on its way
 
 std::optional<ClusterId> id_of(const Found& found) {
     if (!found.spec) return std::nullopt;
@@ -179,9 +178,7 @@ Result<void> wait_caught_up(const Context& context, const Found& found, uint64_t
         if (view.leader != nullptr) {
             if (view.leader->id == id) return {};
             for (const auto& follower : view.leader->status->followers())
-                if (follower.id() == id && follower.connected() &&
-                    follower.match_index() + kNearEntries >= view.leader->status->last_index())
-                    return {};
+                if (follower.id() == id && follower.connected() && follower.caught_up()) return {};
         }
         patience.saw(progress_of(view));
         if (patience.over())

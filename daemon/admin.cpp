@@ -165,6 +165,7 @@ void Admin::fill_members(pb::Status& status, const raft::View& view) const {
         to.set_in_flight_bytes(follower.in_flight_bytes);
         to.set_heard_ago_ms(static_cast<uint64_t>((context_.now - follower.heard_at).ns / 1'000'000));
         to.set_connected(peers_.linked(follower.id));
+        to.set_caught_up(follower.caught_up);
         if (auto point = replica_.point_at(follower.match)) to.set_match_lsn(raw(point->lsn_next) - 1);
     }
     for (const auto& [id, member] : context_.members) {

@@ -28,7 +28,7 @@ Error error_of(raft::Refusal refusal) {
                          "fewer than a majority of the wanted voters can be reached: the cluster would stop",
                          "raftctl status shows who is missing; start it, or remove it instead");
         case Refusal::not_caught_up:
-            return error(Errc::conflict, "a member that is to vote isn't caught up yet",
+            return error(Errc::unavailable, "a member that is to vote isn't caught up yet",
                          "add it as a learner first; it becomes a voter by itself once it has caught up");
         case Refusal::id_used:
             return error(Errc::conflict, "an id that a former member had can't be given again",
