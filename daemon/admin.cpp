@@ -208,6 +208,14 @@ std::string Admin::dump() const {
     line("buffer_bytes", replica_.buffer().bytes());
     line("chunk_bytes", Chunk::live_bytes());
     line("clients", clients_.count());
+    const State& state = pump_.applier().state();
+    line("state_applied", raw(state.applied()));
+    line("state_stored", raw(pump_.applier().stored()));
+    text.append("state_digest=").append(to_hex(state.digest())).append("\n");
+    line("state_feature_level", state.feature_level());
+    line("state_producers", state.producers());
+    line("state_used_ids", state.used_ids().size());
+    line("state_bytes", state.bytes());
     for (const std::string& alarm : pump_.alarms()) text.append("alarm=").append(alarm).append("\n");
     for (const auto& follower : view.followers) {
         text.append("follower=").append(std::to_string(raw(follower.id)));

@@ -13,7 +13,7 @@ namespace raftd::daemon {
 
 /// What a read from files was for; comes back with its result.
 struct ReadFor {
-    enum class Who : uint8_t { follower, late_send, tail, follower_point, commit_point };
+    enum class Who : uint8_t { follower, late_send, tail, follower_point, commit_point, state };
     Who who;
     uint64_t a = 0, b = 0, c = 0;  // follower: fetch id, node; tail: connection, stream, generation
     raft::msg::Append append{};    // late_send: what it is for
@@ -29,6 +29,7 @@ public:
                                    std::vector<Slice>& out) const;
     /// The entry before the first one there is; its lsn_next is the first LSN.
     LogPoint base() const { return wal_.base(); }
+    bool holds(Index index) const { return replica_.buffer().holds(index); }  // in memory
     /// Begins a read from files; the result comes with take().
     void from_files(const wal::ReadRequest& request, const ReadFor& purpose);
     struct Done {

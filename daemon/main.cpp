@@ -14,6 +14,7 @@
 #include "io/asio/log_file.h"
 #include "io/asio/loop.h"
 #include "io/asio/process.h"
+#include "snapshot/leveldb_store.h"
 
 namespace raftd {
 namespace {
@@ -211,6 +212,7 @@ int run(const Arguments& arguments) {
     options.data_dir = settings->data_dir;
     options.connections_max = settings->limits.connections_max;
     options.signals = true;
+    snapshot::LevelDbMaker store(settings->data_dir + "/state");  // jobs of the loop's threads use it
     io::asio::Loop loop(options, log);
 
     daemon::NodeOptions node_options;
@@ -226,6 +228,7 @@ int run(const Arguments& arguments) {
         }
     }
     node_options.version = RAFTD_VERSION;
+    node_options.store = &store;
     node_options.pid = static_cast<uint64_t>(::getpid());
     auto node = daemon::Node::open(loop.world(), node_options);
     if (!node) return give_up(log, "start_failed", node.error());

@@ -6,6 +6,7 @@
 #include "base/uuid.h"
 #include "conf/units.h"
 #include "daemon/admin.h"
+#include "daemon/applier.h"
 #include "daemon/leaving.h"
 #include "daemon/pump.h"
 
@@ -63,6 +64,7 @@ struct Node::Parts {
     Context context;
     Replica replica;
     LogReader reader;
+    Applier applier;
     Peers peers;
     Clients clients;
     Pump pump;
@@ -94,9 +96,11 @@ struct Node::Parts {
           replica(std::move(core), found.last, std::move(members), chunk_bytes_for(options.settings),
                   options.black_box),
           reader(context, replica, *wal),
-          peers(with_time(context)),
+          applier(with_time(context), reader, options.store,
+                  load_state(context, options.store, *wal, found.last)),
+          peers(context),
           clients(context),
-          pump(context, replica, *wal, reader, peers),
+          pump(context, replica, *wal, reader, applier, peers),
           appends(context, replica, *wal, peers, clients),
           tails(context, replica, reader, clients),
           changes(context, replica, peers, clients),
@@ -247,6 +251,7 @@ Node::Use Node::use() const {
         use.in_flight = std::max(use.in_flight, follower.in_flight_bytes);
     return use;
 }
+const State& Node::state() const { return parts_->applier.state(); }
 std::string Node::dump() const { return parts_->admin.dump(); }
 std::vector<std::byte> Node::black_box() const { return parts_->replica.black_box().bytes(); }
 
@@ -290,6 +295,7 @@ void Node::Parts::on(io::Completed& done) {
     switch (tag_of(done.token)) {
         case TokenTag::verify: return appends.verified(done, pump.leader());
         case TokenTag::boots: return peers.boots_written(number_of(done.token), done.error);
+        case TokenTag::state: return applier.completed(done);
         case TokenTag::wal: break;
     }
     UNREACHABLE();
@@ -361,7 +367,7 @@ void Node::Parts::tick() {
 Instant Node::Parts::deadline() {
     if (pump.more()) return context.now;
     Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
-                           leaving.deadline()});
+                           applier.deadline(), leaving.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);
@@ -384,7 +390,8 @@ void Node::Parts::advance_stop() {
     peers.close_all();
     links();
     wal->close_soon();
-    if (!wal->closed() && context.now < leaving.stop_by()) return;
+    applier.flush_soon();
+    if ((!wal->closed() || !applier.flushed()) && context.now < leaving.stop_by()) return;
     stopped = true;
     context.log(LogLevel::info, "stopped")("last", raw(replica.core().last()));
 }

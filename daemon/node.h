@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "conf/reload.h"
 #include "conf/settings.h"
+#include "daemon/state.h"
 #include "io/world.h"
 #include "raft/core.h"
 
@@ -23,6 +24,8 @@ struct NodeOptions {
     uint64_t pid = 0;
     bool simulated = false;  // small segments, no unix socket
     uint64_t first_segment_bytes = 4u << 20;
+    snapshot::StoreMaker* store = nullptr;  // of the replicated state; nothing: kept in memory only
+    StateLimits state_limits{};             // equal on all members
     bool black_box = true;  // keep the last events of the core; a seed repeats a simulation anyway
 };
 
@@ -57,6 +60,7 @@ public:
     const raft::Core& core() const;
     LogPoint log_end() const;                           // behind the last entry of the log as the core has it
     std::optional<LogPoint> log_at(Index index) const;  // behind that entry, while it is in memory
+    const State& state() const;                         // the replicated state, as far as it is applied
     std::string dump() const;                           // `raftctl debug dump`
     std::vector<std::byte> black_box() const;
 

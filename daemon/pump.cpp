@@ -8,6 +8,7 @@
 //   7. lost office: what of mine isn't committed has an unknown outcome, before the new leader's commit is
 //   looked at
 //   8. commit: appenders are answered, readers get what is committed; reads end
+//   9. once a turn: what is committed and durable here is applied to the replicated state (daemon/applier.h)
 // A sync that completes is stepped first; only then do the answers parked behind it leave, without those of a
 // term that is over.
 #include "daemon/pump.h"
@@ -37,11 +38,13 @@ LogPoint point_of(const wal::ReadResult& result) {
 
 }  // namespace
 
-Pump::Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Peers& peers)
+Pump::Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier,
+           Peers& peers)
     : context_(context),
       replica_(replica),
       wal_(wal),
       reader_(reader),
+      applier_(applier),
       peers_(peers),
       committed_(wal.base()) {}
 
@@ -66,6 +69,7 @@ void Pump::turn() {
         ++context_.counters.rounds;
     }
     more_ |= again;
+    more_ |= applier_.turn(std::min(output_.commit, output_.durable));
     more_ |= tails_->serve(committed_);
     if (tails_->waiting() != readers_told_) {
         readers_told_ = tails_->waiting();
@@ -240,6 +244,7 @@ void Pump::read_done(const ReadFor& purpose, wal::ReadResult& result) {
             if (ok && result.first > committed_.index) committed_ = point_of(result);
             return;
         case ReadFor::Who::tail: tails_->read_done(purpose, result); return;
+        case ReadFor::Who::state: applier_.read_done(result); return;
     }
 }
 
@@ -374,6 +379,7 @@ std::vector<std::string> Pump::alarms() const {
     if (stalled_) alarms.emplace_back("disk_stalled");
     if (const auto& skew = context_.log_clock.alarm())
         alarms.push_back("clock_skew " + text_of(*skew, member_name(skew->member)));
+    if (applier_.store_failed()) alarms.emplace_back("state_store");
     if (context_.counters.chain_mismatches != 0) alarms.emplace_back("chain_mismatch");
     return alarms;
 }

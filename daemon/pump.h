@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemon/append.h"
+#include "daemon/applier.h"
 #include "daemon/log_reader.h"
 #include "daemon/peers.h"
 #include "daemon/tail.h"
@@ -16,7 +17,8 @@ namespace raftd::daemon {
 
 class Pump {
 public:
-    Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Peers& peers);
+    Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier,
+         Peers& peers);
     void attach(Appends& appends, Tails& tails);
 
     /// Performs all that is owed. Call once a turn, when every ready event has been stepped.
@@ -39,6 +41,7 @@ public:
     std::optional<raft::Output::TransferEnd> take_transfer_end() {
         return std::exchange(transfer_end_, std::nullopt);
     }
+    const Applier& applier() const { return applier_; }
     /// Something is left for another turn at once.
     bool more() const { return more_; }
 
@@ -75,6 +78,7 @@ private:
     Replica& replica_;
     wal::Wal& wal_;
     LogReader& reader_;
+    Applier& applier_;
     Peers& peers_;
     Appends* appends_ = nullptr;
     Tails* tails_ = nullptr;

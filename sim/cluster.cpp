@@ -31,12 +31,14 @@ void Trace::line(Instant at, std::string_view who, std::string_view text) {
 
 struct Cluster::Process {
     Machine machine;
+    SimStoreMaker store;
     daemon::NodeOptions options;
     std::unique_ptr<daemon::Node> node;
     std::optional<Error> refused;  // why it didn't start
 
     Process(Kernel& kernel, Member& member, SimNetwork& network, uint32_t number, uint64_t seed)
-        : machine(kernel, member.storage, member.disk, member.clock, network, number, seed) {}
+        : machine(kernel, member.storage, member.disk, member.clock, network, number, seed),
+          store(member.store) {}
 };
 
 Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& reached,
@@ -143,6 +145,8 @@ void Cluster::start(uint32_t number) {
     options.settings.log.buffer_bytes = options_.buffer_bytes;
     options.settings.log.disk_free_min = options_.segment_bytes * 2;
     options.settings.log.disk_free_reserve = options_.segment_bytes;
+    options.store = &process.store;
+    options.state_limits = options_.state;
     options.simulated = true;
     options.black_box = false;  // a seed repeats the run anyway
     options.version = "simulated";
@@ -198,6 +202,7 @@ void Cluster::cut_power(uint32_t number, const CrashPolicy& policy) {
     trace(number, "power cut");
     members_[number]->storage.fault = nullptr;
     members_[number]->storage.crash(random_, policy);
+    members_[number]->store.cut_power(random_);
 }
 
 void Cluster::stop(uint32_t number) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daemon/node.h"
+#include "sim/store.h"
 #include "sim/truth.h"
 #include "snapshot/data_dir.h"
 #include "wal/wal.h"
@@ -22,6 +23,8 @@ struct ClusterOptions {
     uint64_t buffer_bytes = 256u << 10;
     uint64_t batch_bytes_max = 64u << 10, in_flight_bytes_max = 256u << 10;
     uint64_t append_queue_bytes_max = 64u << 20;
+    daemon::StateLimits state{
+        .producers_max = 64, .answers_each_max = 128, .answers_all_max = 1024, .producer_idle_ms = 5000};
 };
 
 /// Lines of a run, for --trace and failures; costs nothing when nobody wants them.
@@ -59,6 +62,7 @@ public:
     const daemon::Node* node(uint32_t member) const;
 
     SimStorage& storage(uint32_t member) { return members_[member]->storage; }
+    SimStoreDisk& store(uint32_t member) { return members_[member]->store; }
     DiskModel& disk(uint32_t member) { return members_[member]->disk; }
     ClockModel& clock(uint32_t member) { return members_[member]->clock; }
     /// A failed sync of this member is expected from now on: it ends with 20 and comes back.
@@ -91,6 +95,7 @@ private:
     struct Process;
     struct Member {
         SimStorage storage;
+        SimStoreDisk store;  // of the replicated state
         DiskModel disk;
         ClockModel clock;
         std::unique_ptr<Process> process;

@@ -65,6 +65,7 @@ constexpr Point kPoints[] = {
     {"wall_jumped", kSwarm},
     {"healed_with_minority_dead", kFaulty},
     {"majority_whole", kDown},
+    {"states_compared", kAll},
 };
 static_assert(std::size(kPoints) == kReachCount);
 

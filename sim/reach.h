@@ -50,7 +50,8 @@ enum class Reach : uint8_t {
     segment_rolled,
     wall_jumped,
     healed_with_minority_dead,
-    majority_whole,  // a majority stood whole and connected for long, while something else was broken
+    majority_whole,   // a majority stood whole and connected for long, while something else was broken
+    states_compared,  // of two members at the same applied index
     count_,
 };
 inline constexpr size_t kReachCount = static_cast<size_t>(Reach::count_);

@@ -162,7 +162,12 @@ void Trial::run() {
     read_whole(all);
     ledger_->check_complete(cluster_->truth().committed_lsn_end());
     stay_calm();
-    for (uint32_t i : all) cluster_->audit(i);
+    for (uint32_t i : all) {
+        const daemon::Node& node = *cluster_->node(i);
+        if (node.state().applied() != node.core().commit()) stuck("the replicated state isn't up to date");
+        cluster_->truth().check_state(i, node.state());
+        cluster_->audit(i);
+    }
 }
 
 void Trial::collect() {

@@ -9,6 +9,10 @@ namespace raftd::sim {
 
 using raft::Role;
 
+namespace {
+constexpr uint64_t kStateChecksApart = 16;  // indexes, by chance
+}
+
 Truth::Truth(Kernel& kernel, uint32_t count, const LogPoint& base, Reached& reached)
     : log_time(kernel),
       kernel_(kernel),
@@ -125,6 +129,21 @@ void Truth::after_turn(uint32_t number, const daemon::Node& node) {
         if (anew) became_leader(number, member);
     }
     if (core.commit() != member.commit) note_commit(number, member, node, core.commit(), led_before);
+    if (node.state().applied() != member.applied) {
+        member.applied = node.state().applied();
+        // The same indexes for all, so that members meet there.
+        if (node.state().point().chain % kStateChecksApart == 0) check_state(number, node.state());
+    }
+}
+
+void Truth::check_state(uint32_t number, const daemon::State& state) {
+    if (state.applied() > Index{committed()}) violated(number, "applied more than is committed");
+    const uint64_t digest = state.digest();
+    auto [at, first] = states_.try_emplace(state.applied(), Applied{digest, number});
+    if (at->second.digest != digest)
+        violated(number, "its state at entry " + std::to_string(raw(state.applied())) + " isn't that of n" +
+                             std::to_string(at->second.member));
+    if (!first && at->second.member != number) reached_.hit(Reach::states_compared);
 }
 
 void Truth::follow_log(uint32_t number, Member& member, const daemon::Node& node, const LogPoint& end) {

@@ -11,6 +11,7 @@
 //                vote, acknowledged entries (I10)
 //   reads        a follower's is confirmed only by replies to what was sent after it came (I19)
 //   old images   a member that runs on an old image of its disk promises nothing (I18)
+//   state        a function of the applied prefix: equal wherever the applied index is
 #pragma once
 
 #include <functional>
@@ -39,6 +40,8 @@ public:
     void put_back(uint32_t member) { members_[member].stale = true; }
     /// Counts the terms that nobody won. For the end of a run.
     void count_lost_terms();
+    /// Whoever has applied as much has the same replicated state.
+    void check_state(uint32_t member, const daemon::State& state);
     void sent(uint32_t from, uint32_t to, io::ConnClass kind, const proto::FrameHeader& header,
               ByteView payload) override;
     void arrived(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload) override;
@@ -77,7 +80,7 @@ private:
         std::vector<uint64_t> chains;  // of its log, by index; [0] is the base
         Term term{};
         raft::Role role{};
-        Index commit{};
+        Index commit{}, applied{};
         // Said to others, and to be kept over restarts.
         Term said{}, said_before{};  // said_before: before this instant
         Instant said_at{};
@@ -111,6 +114,11 @@ private:
     ReadProof reads_;
     Lsn lsn_end_{1};
     Term term_max_{};
+    struct Applied {
+        uint64_t digest;
+        uint32_t member;  // who was there first
+    };
+    std::map<Index, Applied> states_;
     Instant commit_moved_at_{};
 };
 

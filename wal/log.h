@@ -33,6 +33,7 @@ public:
     std::optional<WriteId> take_durable() override;
     void read(const ReadRequest& request, uint64_t cookie) override;
     std::optional<ReadResult> take_read() override;
+    ReadResult read_now(const ReadRequest& request) override;
     Instant deadline() const override;
     void tick(Instant now) override;
     bool closed() const override;
@@ -112,6 +113,7 @@ private:
     void drop_done(int error);
 
     // reads.cpp
+    std::unique_ptr<ReadJob> make_read(const ReadRequest& request);
     void read_done(io::Completed& done);
     void cut_reads(Index last);
 

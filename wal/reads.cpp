@@ -31,9 +31,20 @@ bool is_gone(const LogPoint& base, const ReadRequest& request) {
     return false;
 }
 
+void take_result(ReadJob& job, ReadResult& result) {
+    if (job.code != ReadCode::ok) {
+        result.what = job.what;
+        return;
+    }
+    result.before = job.before;
+    result.entries = job.into.part(0, job.bytes);
+    result.first = job.first;
+    result.last = job.last;
+}
+
 }  // namespace
 
-void Log::read(const ReadRequest& request, uint64_t cookie) {
+std::unique_ptr<ReadJob> Log::make_read(const ReadRequest& request) {
     auto job = std::make_unique<ReadJob>();
     job->dir = options_.dir;
     job->request = request;
@@ -66,6 +77,11 @@ void Log::read(const ReadRequest& request, uint64_t cookie) {
         const uint64_t most = std::clamp(request.bytes_max, kBlockBytes, kReadBytesMax);
         job->into = Chunk::make(static_cast<uint32_t>(std::clamp(bytes, kBlockBytes, most)));
     }
+    return job;
+}
+
+void Log::read(const ReadRequest& request, uint64_t cookie) {
+    std::unique_ptr<ReadJob> job = make_read(request);
     io::Token ticket = token(Op::read);
     reads_.emplace(static_cast<uint64_t>(ticket), ReadUnderWay{request, cookie});
     world_.worker.submit(io::Lane::read, std::move(job), ticket);
@@ -98,15 +114,25 @@ void Log::read_done(io::Completed& done) {
     result.code = job->code;
     if (was_cut && (job->code != ReadCode::ok || job->last > read.cut_after)) {
         result.code = ReadCode::gone;
-    } else if (job->code == ReadCode::ok) {
-        result.before = job->before;
-        result.entries = job->into.part(0, job->bytes);
-        result.first = job->first;
-        result.last = job->last;
     } else {
-        result.what = job->what;
+        take_result(*job, result);
     }
     reads_done_.push_back(std::move(result));
+}
+
+ReadResult Log::read_now(const ReadRequest& request) {
+    std::unique_ptr<ReadJob> job = make_read(request);
+    job->run(world_.files);
+    if (job->bytes_needed != 0) {
+        job->into = Chunk::make(job->bytes_needed);
+        job->bytes_needed = 0;
+        job->code = ReadCode::beyond;
+        job->run(world_.files);
+    }
+    ReadResult result;
+    result.code = job->code;
+    take_result(*job, result);
+    return result;
 }
 
 std::optional<ReadResult> Log::take_read() {

@@ -103,6 +103,8 @@ public:
     /// Reads begun before a cut below their range come back as `gone`.
     virtual void read(const ReadRequest& request, uint64_t cookie) = 0;
     virtual std::optional<ReadResult> take_read() = 0;
+    /// The same at once. Blocking: at a start only.
+    virtual ReadResult read_now(const ReadRequest& request) = 0;
 
     /// Next time tick() wants to be called (closing marker, ENOSPC retry).
     virtual Instant deadline() const = 0;

@@ -43,6 +43,7 @@ HEAVY = {
     "toml++/": ["conf/*"],
     "nlohmann/": ["snapshot/*", "daemon/*", "cli/*"],
     "openssl/": ["snapshot/*", "base/*"],
+    "leveldb/": ["snapshot/leveldb_store.cpp", "tests/*"],
     "gtest/": ["tests/*"],
 }
 

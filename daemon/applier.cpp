@@ -1,0 +1,245 @@
+#include "daemon/applier.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/features.h"
+
+namespace raftd::daemon {
+namespace {
+
+// A turn stays short; what is left comes in the next one.
+constexpr uint32_t kEntriesATurn = 8192;
+constexpr uint64_t kReadBytes = 4u << 20;
+constexpr Duration kReadAgainAfter = seconds(1);
+
+constexpr uint64_t kWriteAtBytes = 1u << 20;
+constexpr Duration kWriteWithin = seconds(1);
+constexpr uint32_t kOpenWaitDoublings = 5;  // 1 s to 32 s between tries to open the store anew
+
+/// A kind or a level that this program doesn't know: going on would give another state than the others have.
+void check_known(const EntryHeader& header, ByteView body, uint32_t level) {
+    std::string what;
+    if (!kind_allowed(header.kind, level))
+        what = "has kind " + std::to_string(static_cast<int>(header.kind)) + ", which feature level " +
+               std::to_string(level) + " doesn't have";
+    if (header.kind == EntryKind::feature) {
+        ByteReader reader(body);
+        auto asked = reader.get<uint32_t>();
+        if (reader.done() && asked > kFeatureLevelMax)
+            what = "raises the feature level to " + std::to_string(asked) + ", this version knows " +
+                   std::to_string(kFeatureLevelMax);
+    }
+    if (what.empty()) return;
+    fatal(ExitCode::too_new, "entry " + std::to_string(header.index) + " " + what +
+                                 ": nothing of it was applied (hint: install the version that the other "
+                                 "members run, then start this one again)");
+}
+
+}  // namespace
+
+/// One piece of work for Lane::state; owns the store meanwhile.
+struct Applier::StoreJob final : io::Job {
+    enum class What : uint8_t { write, open } what = What::write;
+    std::unique_ptr<snapshot::Store> store;
+    snapshot::StoreMaker* maker = nullptr;
+    snapshot::StoreBatch batch;  // write
+    bool flush = false;          // write: then make it durable
+    bool anew = false;           // open: throw away what there is
+    LogPoint stored;             // open: what the store should have
+    std::optional<Error> error;
+
+    void run(io::Files&) noexcept override {
+        auto done = what == What::write ? write() : open();
+        if (!done) error = done.error();
+    }
+    Result<void> write() {
+        if (!batch.keys.empty()) TRY_VOID(store->write(batch));
+        if (flush) TRY_VOID(store->flush());
+        return {};
+    }
+    Result<void> open() {
+        store.reset();
+        if (anew) TRY_VOID(maker->remove());
+        TRY(opened, maker->open());
+        TRY(mark, opened->mark());
+        // The refused batch may have come through all the same, or not at all.
+        bool known = anew || (mark && (mark->applied == stored || mark->applied == batch.mark.applied));
+        if (!known) return raftd::error(Errc::damaged, "the store isn't as it was left");
+        store = std::move(opened);
+        return {};
+    }
+};
+
+Applier::Applier(Context& context, LogReader& reader, snapshot::StoreMaker* maker, LoadedState loaded)
+    : context_(context),
+      reader_(reader),
+      maker_(maker),
+      state_(std::move(loaded.state)),
+      upto_(state_.applied()),
+      store_(std::move(loaded.store)),
+      stored_(loaded.stored) {
+    if (loaded.anew) state_.all_dirty();
+    if (maker_ != nullptr && !store_) {
+        failures_ = 1;
+        open_at_ = context_.now + kWriteWithin;
+    }
+}
+
+Applier::~Applier() = default;
+
+bool Applier::turn(Index upto) {
+    upto_ = std::max(upto_, upto);
+    if (!reading_ && state_.applied() < upto_ && context_.now >= read_again_at_)
+        apply_from_memory(upto_, kEntriesATurn);
+    write_behind();
+    return !reading_ && state_.applied() < upto_ && context_.now >= read_again_at_;
+}
+
+void Applier::apply_from_memory(Index upto, uint32_t entries_max) {
+    const Index first = state_.applied() + 1;
+    slices_.clear();
+    auto last = reader_.in_memory(first, std::min(upto, first + (entries_max - 1)), UINT64_MAX, slices_);
+    if (!last) return read(first, upto);
+    for (const Slice& slice : slices_) apply(slice.view(), *last);
+    slices_.clear();
+    CHECK_EQ(state_.applied(), *last);
+}
+
+void Applier::apply(ByteView entries, Index upto) {
+    EntryCursor cursor(entries);
+    while (const EntryHeader* header = cursor.next()) {
+        if (Index{header->index} > upto) return;
+        if (header->kind != EntryKind::batch || header->producer != 0)
+            check_known(*header, cursor.body(), state_.feature_level());
+        Effects effects = state_.apply(*header, cursor.body());
+        if (effects.producer == Effects::Producer::unknown && header->kind == EntryKind::batch) {
+            // A leader places only what follows; records that came twice would be our own mistake.
+            CHECK(!context_.options.simulated);
+            context_.log(LogLevel::error, "producer_order")("index", header->index)(
+                "producer", header->producer)("epoch", header->producer_epoch)("sequence", header->sequence);
+        }
+        if (listener_ != nullptr) listener_->applied(*header, effects);
+    }
+}
+
+void Applier::read(Index first, Index upto) {
+    reading_ = true;
+    reader_.from_files({wal::ReadRequest::By::index, raw(first), kReadBytes, upto},
+                       {.who = ReadFor::Who::state});
+}
+
+void Applier::read_done(const wal::ReadResult& result) {
+    reading_ = false;
+    if (result.code != wal::ReadCode::ok || result.first != state_.applied() + 1) {
+        read_again_at_ = context_.now + kReadAgainAfter;
+        return;
+    }
+    // The next stretch is read while this one is applied.
+    if (result.last < upto_ && !reader_.holds(result.last + 1)) read(result.last + 1, upto_);
+    apply(result.entries.view(), upto_);
+}
+
+Instant Applier::deadline() const {
+    Instant at = kNever;
+    if (!reading_ && state_.applied() < upto_) at = std::min(at, read_again_at_);
+    if (job_under_way_) return at;
+    if (store_) return std::min(at, changed_at_ == kNever ? kNever : changed_at_ + kWriteWithin);
+    return std::min(at, open_at_);
+}
+
+bool Applier::flushed() const {
+    return maker_ == nullptr || failures_ != 0 ||
+           (!flush_wanted_ && !job_under_way_ && stored_.index == state_.applied());
+}
+
+void Applier::write_behind() {
+    if (maker_ == nullptr || job_under_way_) return;
+    if (!store_) {
+        bool room = context_.world.disk.free_bytes() >= context_.options.settings.log.disk_free_reserve;
+        if (context_.now >= open_at_ && room) return open_store();
+        if (context_.now >= open_at_) open_at_ = context_.now + kWriteWithin;
+        return;
+    }
+    if (state_.applied() > stored_.index && changed_at_ == kNever) changed_at_ = context_.now;
+    bool due = changed_at_ != kNever &&
+               (context_.now - changed_at_ >= kWriteWithin || state_.dirty_bytes() >= kWriteAtBytes);
+    if (due || flush_wanted_) write_now();
+}
+
+void Applier::write_now() {
+    auto job = std::make_unique<StoreJob>();
+    job->store = std::move(store_);
+    if (!unwritten_.keys.empty()) {
+        job->batch = std::exchange(unwritten_, {});
+    } else {
+        state_.take_dirty(job->batch);
+        job->batch.mark.cluster_id = context_.dir.identity.cluster_id;
+        job->batch.mark.incarnation = context_.dir.identity.incarnation;
+        job->flush = std::exchange(flush_wanted_, false);
+    }
+    changed_at_ = kNever;
+    submit(std::move(job));
+}
+
+void Applier::open_store() {
+    auto job = std::make_unique<StoreJob>();
+    job->what = StoreJob::What::open;
+    job->maker = maker_;
+    // What can't be opened as it is, is made anew: the state in memory has all of it.
+    job->anew = failures_ > 1 || unwritten_.keys.empty();
+    job->stored = stored_;
+    job->batch = std::exchange(unwritten_, {});
+    open_at_ = kNever;
+    submit(std::move(job));
+}
+
+void Applier::submit(std::unique_ptr<StoreJob> job) {
+    job_under_way_ = true;
+    context_.world.worker.submit(io::Lane::state, std::move(job), make_token(TokenTag::state, 0));
+}
+
+void Applier::completed(io::Completed& done) {
+    job_under_way_ = false;
+    auto& job = *static_cast<StoreJob*>(done.job.get());
+    if (job.what == StoreJob::What::write)
+        write_done(job);
+    else
+        open_done(job);
+}
+
+void Applier::write_done(StoreJob& job) {
+    if (job.error) {
+        unwritten_ = std::move(job.batch);
+        flush_wanted_ |= job.flush;
+        return failed(*job.error);  // the store goes with the job
+    }
+    store_ = std::move(job.store);
+    stored_ = job.batch.mark.applied;
+    failures_ = 0;
+    if (state_.applied() > stored_.index) changed_at_ = context_.now;
+}
+
+void Applier::open_done(StoreJob& job) {
+    unwritten_ = std::move(job.batch);
+    if (job.error) return failed(*job.error);
+    store_ = std::move(job.store);
+    if (job.anew) {
+        unwritten_ = {};
+        state_.all_dirty();
+        stored_ = {};
+    }
+    context_.log(LogLevel::info, "state_store_opened")("anew", job.anew);
+    write_now();
+}
+
+void Applier::failed(const Error& why) {
+    uint32_t doublings = std::min(failures_, kOpenWaitDoublings);
+    ++failures_;
+    open_at_ = context_.now + kWriteWithin * (1 << doublings);
+    context_.log(LogLevel::warn, "state_store_failed")("why", why.what)("failures", failures_)(
+        "hint", "the state stands in memory and the log; the store is tried again");
+}
+
+}  // namespace raftd::daemon

@@ -1,0 +1,91 @@
+// Applies the committed log to the replicated state, and keeps the state's store behind it. Only what is
+// committed *and durable here* is applied (H5): from the log buffer where it holds the entries, else by reads
+// of files, which is also how a state that was lost is made again. The store is a cache: its errors are an
+// alarm and never fatal. Loop thread only. Read next: daemon/state.h, snapshot/store.h.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/log_reader.h"
+#include "daemon/state.h"
+
+namespace raftd::daemon {
+
+/// Told of every entry applied, in order, behind the commit that it follows from. Not told of those applied
+/// before a start.
+class StateListener {
+public:
+    virtual ~StateListener() = default;
+    virtual void applied(const EntryHeader& header, const Effects& effects) = 0;
+};
+
+/// What a start makes of the store it finds.
+struct LoadedState {
+    State state;
+    std::unique_ptr<snapshot::Store> store;  // nothing: it can't be opened now
+    LogPoint stored;                         // what the store has
+    bool anew = false;                       // the store holds nothing of `state`
+};
+/// Opens the store and takes its state, if it is this directory's and fits the log; else begins with the
+/// genesis and an empty store. Says which in the log. Blocking, at a start. `maker`: nothing, no store.
+LoadedState load_state(Context& context, snapshot::StoreMaker* maker, wal::Wal& wal, const LogPoint& log_end);
+
+class Applier {
+public:
+    Applier(Context& context, LogReader& reader, snapshot::StoreMaker* maker, LoadedState loaded);
+    ~Applier();
+    void attach(StateListener* listener) { listener_ = listener; }
+
+    const State& state() const { return state_; }
+    /// Applies up to `upto` = min(committed, durable here), as far as a turn goes, and writes behind when
+    /// that is due. True when something is left for another turn at once.
+    bool turn(Index upto);
+    void read_done(const wal::ReadResult& result);
+    void completed(io::Completed& done);
+    Instant deadline() const;
+
+    /// Asks for what is applied to be durable in the store soon; flushed() says when.
+    void flush_soon() { flush_wanted_ = true; }
+    /// Nothing of flush_soon() is left, or the store is out of order.
+    bool flushed() const;
+    /// The store refused a write and has not been opened anew since.
+    bool store_failed() const { return failures_ != 0; }
+    Index stored() const { return stored_.index; }
+
+private:
+    struct StoreJob;
+    void apply_from_memory(Index upto, uint32_t entries_max);
+    void apply(ByteView entries, Index upto);
+    void read(Index first, Index upto);
+    void write_behind();
+    void submit(std::unique_ptr<StoreJob> job);
+    void write_now();
+    void open_store();
+    void write_done(StoreJob& job);
+    void open_done(StoreJob& job);
+    void failed(const Error& why);
+
+    Context& context_;
+    LogReader& reader_;
+    snapshot::StoreMaker* maker_;
+    StateListener* listener_ = nullptr;
+    State state_;
+    std::vector<Slice> slices_;  // scratch
+
+    Index upto_{};
+    bool reading_ = false;
+    Instant read_again_at_{};
+
+    std::unique_ptr<snapshot::Store> store_;  // nothing: with the job, or out of order
+    LogPoint stored_;                         // behind the last batch written
+    snapshot::StoreBatch unwritten_;          // refused: to be written again first
+    bool job_under_way_ = false;
+    bool flush_wanted_ = false;
+    Instant changed_at_ = kNever;  // since when the state is ahead of the store
+    uint32_t failures_ = 0;        // one after another
+    Instant open_at_ = kNever;
+};
+
+}  // namespace raftd::daemon

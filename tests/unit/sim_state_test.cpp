@@ -1,0 +1,168 @@
+// The replicated state over restarts, with a store that is whole, gone, old, somebody else's, damaged or
+// full.
+#include <gtest/gtest.h>
+
+#include "sim/client.h"
+#include "sim/cluster.h"
+
+namespace raftd::sim {
+namespace {
+
+struct StateTest : testing::Test {
+    Kernel kernel{21};
+    SimNetwork network{kernel, 22};
+    Trace trace;
+    Reached reached;
+    Cluster cluster{kernel, network, trace, reached, {}};
+    Ledger ledger{cluster.truth(), reached};
+    std::unique_ptr<SimClient> writer;
+
+    void SetUp() override {
+        for (uint32_t i = 1; i <= cluster.count(); ++i) cluster.start(i);
+        until([&] { return cluster.truth().leader() != 0 && cluster.truth().committed() > 0; });
+        ClientLoad load;
+        load.appends_per_second = 200;
+        load.reads_per_second = 0;
+        writer = std::make_unique<SimClient>(kernel, network, ledger, reached, 1, cluster.names(), load);
+        writer->start();
+        run_for(seconds(4));
+    }
+    template <class Done>
+    void until(Done&& done) {
+        Instant end = kernel.now() + seconds(90);
+        while (!done() && kernel.now() < end) kernel.run_until(kernel.now() + milliseconds(5));
+        ASSERT_TRUE(done());
+    }
+    void run_for(Duration time) { kernel.run_until(kernel.now() + time); }
+    const daemon::State& state(uint32_t member) { return cluster.node(member)->state(); }
+    uint32_t follower() { return cluster.truth().leader() == 1 ? 2 : 1; }
+
+    /// Everybody has applied all there is, and has the same state.
+    void expect_all_equal() {
+        writer->set_appending(false);
+        until([&] {
+            for (uint32_t i = 1; i <= cluster.count(); ++i)
+                if (!cluster.up(i) || state(i).applied() != Index{cluster.truth().committed()}) return false;
+            return writer->outstanding() == 0;
+        });
+        for (uint32_t i = 1; i <= cluster.count(); ++i) {
+            cluster.truth().check_state(i, state(i));
+            EXPECT_EQ(state(i).digest(), state(1).digest());
+        }
+    }
+    /// Where a member's state stands when it has just been started.
+    Index applied_at_start(uint32_t member) {
+        cluster.start(member);
+        return state(member).applied();
+    }
+};
+
+TEST_F(StateTest, AStopLeavesItWholeInTheStore) {
+    uint32_t member = follower();
+    cluster.stop(member);
+    Index applied{};
+    until([&] {
+        if (cluster.up(member)) applied = state(member).applied();
+        return !cluster.up(member);
+    });
+    EXPECT_GT(applied, Index{100});
+    run_for(milliseconds(1));
+    EXPECT_EQ(applied_at_start(member), applied);
+    expect_all_equal();
+}
+
+TEST_F(StateTest, AKillOrAPowerCutLosesAtMostItsNewestPart) {
+    for (int round = 0; round < 6; ++round) {
+        uint32_t member = follower();
+        Index before = state(member).applied();
+        if (round % 2 == 0)
+            cluster.kill(member);
+        else
+            cluster.cut_power(member, CrashPolicy::draw(kernel.random));
+        run_for(milliseconds(300));
+        EXPECT_LE(applied_at_start(member), before);
+        if (round % 2 == 0) {
+            EXPECT_GT(state(member).applied(), Index{0});
+        }
+        run_for(seconds(4));
+    }
+    expect_all_equal();
+}
+
+TEST_F(StateTest, WhateverBecomesOfTheStoreTheStateIsMadeAgainFromTheLog) {
+    auto without = [&](auto change) {
+        uint32_t member = follower();
+        cluster.kill(member);
+        change(cluster.store(member), cluster.store(member % 3 + 1));
+        Index applied = applied_at_start(member);
+        run_for(seconds(4));
+        EXPECT_GT(state(member).applied(), applied);
+        return applied;
+    };
+    EXPECT_EQ(without([](auto& store, auto&) { store.delete_all(); }), Index{0});
+    EXPECT_EQ(without([](auto& store, auto&) { store.damage(); }), Index{0});
+    EXPECT_EQ(without([](auto& store, auto& other) { store.copy_from(other); }), Index{0});
+    EXPECT_GT(without([](auto& store, auto&) { store.roll_back(2); }), Index{0});
+    EXPECT_EQ(without([](auto& store, auto&) { store.roll_back(1000); }), Index{0});
+    expect_all_equal();
+}
+
+// H19: LevelDB takes nothing more after one refused write; the member goes on, and the store comes back.
+TEST_F(StateTest, AStoreThatRefusesIsAnAlarmAndIsOpenedAnewWhenItCan) {
+    for (uint64_t fails_at : {1, 2, 3}) {
+        uint32_t member = cluster.truth().leader();
+        SimStoreDisk& store = cluster.store(member);
+        store.fail_at(fails_at, true);
+        until([&] { return store.has_failed(); });
+        run_for(seconds(3));
+        EXPECT_NE(cluster.node(member)->dump().find("alarm=state_store"), std::string::npos);
+        uint64_t acked = writer->acked();
+        run_for(seconds(5));
+        EXPECT_GT(writer->acked(), acked + 100);
+        store.fail_at(0, false);
+        until([&] { return cluster.node(member)->dump().find("alarm=state_store") == std::string::npos; });
+        run_for(seconds(3));
+        Index before = state(member).applied();
+        cluster.kill(member);
+        EXPECT_GT(applied_at_start(member) + 1000, before);
+        EXPECT_GT(state(member).applied(), Index{0});
+        run_for(seconds(3));
+    }
+    expect_all_equal();
+}
+
+TEST_F(StateTest, AStoreThatCannotBeOpenedAtAStartIsNeverARefusal) {
+    uint32_t member = follower();
+    cluster.kill(member);
+    cluster.store(member).fail_at(1, true);
+    EXPECT_EQ(applied_at_start(member), Index{0});
+    run_for(seconds(5));
+    EXPECT_GT(state(member).applied(), Index{100});
+    cluster.store(member).fail_at(0, false);
+    run_for(seconds(40));
+    cluster.kill(member);
+    EXPECT_GT(applied_at_start(member), Index{100});
+    expect_all_equal();
+}
+
+// Not in one turn: behind a long log the member still answers in between.
+TEST_F(StateTest, ALongLogIsAppliedInManyTurns) {
+    uint32_t member = follower();
+    run_for(seconds(20));
+    cluster.kill(member);
+    cluster.store(member).delete_all();
+    cluster.start(member);
+    uint64_t steps = 0;
+    Index seen{};
+    until([&] {
+        steps += state(member).applied() != seen;
+        seen = state(member).applied();
+        return seen >= Index{cluster.truth().committed()} - 50;
+    });
+    EXPECT_GT(raw(seen), 3000u);
+    EXPECT_GT(steps, 1u);
+    expect_all_equal();
+}
+
+}  // namespace
+}  // namespace raftd::sim
