@@ -56,6 +56,7 @@ struct Line {
     Shell shell = Shell::bash;
     DebugDumpOptions dump;
     DebugWalOptions wal;
+    DebugStateOptions state;
 };
 
 /// Declares a command: `examples` are whole lines, shown first in its help.

@@ -234,7 +234,7 @@ void add_looking(CLI::App& app, Line& line) {
         ->check(CLI::PositiveNumber);
 
     CLI::App* debug_command =
-        add_command(app, line, {"debug", "dump NODE|wal FILE", "looking", "inside a member or its files"},
+        add_command(app, line, {"debug", "dump NODE|wal FILE|state DIR", "looking", "inside a member or its files"},
                     "raftctl debug dump n1\nraftctl debug dump n1 -o json", nullptr);
     debug_command->require_subcommand(1);
     add_part(debug_command, line, "dump", "live state of a member's core",
@@ -246,6 +246,11 @@ void add_looking(CLI::App& app, Line& line) {
              "raftctl debug wal n1/data/wal/0000000000000001.wal\nraftctl debug wal FILE -o jsonl",
              [&line] { return debug_wal(line.context, line.wal); })
         ->add_option("FILE", line.wal.file, "a file of NODE/data/wal")
+        ->required();
+    add_part(debug_command, line, "state", "the replicated state of a stopped member, as its disk has it",
+             "raftctl debug state n1/data\nraftctl debug state n1/data -o json",
+             [&line] { return debug_state(line.context, line.state); })
+        ->add_option("DATA_DIR", line.state.data_dir, "NODE/data")
         ->required();
 }
 

@@ -80,6 +80,8 @@ Json json_of(const MemberView& member) {
     add_optional(json, "match_index", member.match_index);
     add_optional(json, "lag_records", member.lag_records);
     add_optional(json, "wal_bytes", number(&pb::Status::wal_bytes));
+    add_optional(json, "applied_index", number(&pb::Status::applied_index));
+    add_optional(json, "producers", number(&pb::Status::producers));
     json.null("archive_bytes").null("snapshot_lsn");
     if (status == nullptr) {
         json.null("rtt_ms").null("sync_p99_ms").null("uptime_s").null("version");

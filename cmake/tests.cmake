@@ -44,6 +44,10 @@ foreach(program floor load)
     target_link_libraries(bench_${program} PRIVATE raftd_load)
 endforeach()
 
+# Makes the log that scripts/bench-restart measures a start on.
+add_executable(bench_restart_log EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/restart_log.cpp)
+target_link_libraries(bench_restart_log PRIVATE raftd_daemon raftd_asio)
+
 # Golden scripts over bare cores: tests/scenarios/raft/README.md.
 add_test(NAME scenario.raft COMMAND test_raft --gtest_brief=1 --gtest_filter=*RaftScript*)
 set_tests_properties(scenario.raft PROPERTIES LABELS scenario)

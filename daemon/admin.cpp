@@ -128,6 +128,8 @@ void Admin::fill_status(pb::Status& status, NodeId leader) const {
     status.set_last_lsn(raw(replica_.buffer().end().lsn_next) - 1);
     status.set_first_lsn(raw(wal_.base().lsn_next));
     status.set_wal_bytes(wal_.bytes());
+    status.set_applied_index(raw(pump_.applier().state().applied()));
+    status.set_producers(pump_.applier().state().producers());
     status.set_uptime_ms(static_cast<uint64_t>((context_.now - context_.started).ns / 1'000'000));
     status.set_boot(context_.dir.boots.mine.number);
     status.set_version(context_.options.version);

@@ -93,8 +93,15 @@ bool Applier::turn(Index upto) {
     upto_ = std::max(upto_, upto);
     if (!reading_ && state_.applied() < upto_ && context_.now >= read_again_at_)
         apply_from_memory(upto_, kEntriesATurn);
+    if (!current_ && upto > context_.dir.base.index && state_.applied() >= upto) note_current();
     write_behind();
     return !reading_ && state_.applied() < upto_ && context_.now >= read_again_at_;
+}
+
+void Applier::note_current() {
+    current_ = true;
+    context_.log(LogLevel::info, "state_current")("applied", raw(state_.applied()))(
+        "producers", state_.producers())("ms", (context_.now - context_.started).ns / 1'000'000);
 }
 
 void Applier::apply_from_memory(Index upto, uint32_t entries_max) {

@@ -59,6 +59,7 @@ private:
     void apply_from_memory(Index upto, uint32_t entries_max);
     void apply(ByteView entries, Index upto);
     void read(Index first, Index upto);
+    void note_current();
     void write_behind();
     void submit(std::unique_ptr<StoreJob> job);
     void write_now();
@@ -77,6 +78,7 @@ private:
     Index upto_{};
     bool reading_ = false;
     Instant read_again_at_{};
+    bool current_ = false;  // has caught up once since the start
 
     std::unique_ptr<snapshot::Store> store_;  // nothing: with the job, or out of order
     LogPoint stored_;                         // behind the last batch written

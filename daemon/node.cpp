@@ -385,12 +385,12 @@ void Node::Parts::on(io::Stop&) {
 
 void Node::Parts::advance_stop() {
     if (stopped || !leaving.begun() || !(closing || leaving.advance())) return;
+    if (!closing) applier.flush_soon();
     closing = true;
     clients.close_all();
     peers.close_all();
     links();
     wal->close_soon();
-    applier.flush_soon();
     if ((!wal->closed() || !applier.flushed()) && context.now < leaving.stop_by()) return;
     stopped = true;
     context.log(LogLevel::info, "stopped")("last", raw(replica.core().last()));

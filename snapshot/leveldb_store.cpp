@@ -31,10 +31,18 @@ static_assert(sizeof(MarkRecord) == 88);
 std::string_view text_of(const leveldb::Slice& slice) { return {slice.data(), slice.size()}; }
 leveldb::Slice slice_of(std::string_view text) { return {text.data(), text.size()}; }
 
+/// LevelDB quotes what it read, and that may be any bytes.
+std::string text_of(const leveldb::Status& status) {
+    std::string text = status.ToString();
+    for (char& byte : text)
+        if (byte < ' ' || byte > '~') byte = '?';
+    return text;
+}
+
 Error error_of(const leveldb::Status& status, const std::string& path) {
     // A missing file of a database that is there is as bad as a changed one.
     bool damaged = status.IsCorruption() || status.IsNotFound() || status.IsInvalidArgument();
-    return error(damaged ? Errc::damaged : Errc::io, path + ": " + status.ToString());
+    return error(damaged ? Errc::damaged : Errc::io, path + ": " + text_of(status));
 }
 
 uint64_t hash_of(std::string_view key, std::string_view value) {
@@ -194,7 +202,7 @@ Result<void> LevelDbMaker::remove() {
     if (env_ != nullptr) options.env = env_;
     leveldb::Status status = leveldb::DestroyDB(path_, options);
     // What isn't LevelDB's own stays, and it is no error that nothing is there.
-    if (!status.ok() && !status.IsNotFound()) return error(Errc::io, path_ + ": " + status.ToString());
+    if (!status.ok() && !status.IsNotFound()) return error(Errc::io, path_ + ": " + text_of(status));
     return {};
 }
 
