@@ -233,9 +233,9 @@ void add_looking(CLI::App& app, Line& line) {
     why_command->add_option("LSN", line.why.lsn, "why this record isn't committed")
         ->check(CLI::PositiveNumber);
 
-    CLI::App* debug_command =
-        add_command(app, line, {"debug", "dump NODE|wal FILE|state DIR", "looking", "inside a member or its files"},
-                    "raftctl debug dump n1\nraftctl debug dump n1 -o json", nullptr);
+    CLI::App* debug_command = add_command(
+        app, line, {"debug", "dump NODE|wal FILE|state DIR", "looking", "inside a member or its files"},
+        "raftctl debug dump n1\nraftctl debug dump n1 -o json", nullptr);
     debug_command->require_subcommand(1);
     add_part(debug_command, line, "dump", "live state of a member's core",
              "raftctl debug dump n1\nraftctl debug dump n2 -o json",

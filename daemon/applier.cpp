@@ -16,6 +16,7 @@ constexpr Duration kReadAgainAfter = seconds(1);
 
 constexpr uint64_t kWriteAtBytes = 1u << 20;
 constexpr Duration kWriteWithin = seconds(1);
+constexpr Duration kWriteWithinBehind = seconds(5);
 constexpr uint32_t kOpenWaitDoublings = 5;  // 1 s to 32 s between tries to open the store anew
 
 /// A kind or a level that this program doesn't know: going on would give another state than the others have.
@@ -152,13 +153,19 @@ Instant Applier::deadline() const {
     Instant at = kNever;
     if (!reading_ && state_.applied() < upto_) at = std::min(at, read_again_at_);
     if (job_under_way_) return at;
-    if (store_) return std::min(at, changed_at_ == kNever ? kNever : changed_at_ + kWriteWithin);
+    if (store_) return std::min(at, write_at());
     return std::min(at, open_at_);
 }
 
 bool Applier::flushed() const {
     return maker_ == nullptr || failures_ != 0 ||
            (!flush_wanted_ && !job_under_way_ && stored_.index == state_.applied());
+}
+
+/// Catching up with a long log, its reads come first: the same thread does both.
+Instant Applier::write_at() const {
+    if (changed_at_ == kNever) return kNever;
+    return changed_at_ + (behind() ? kWriteWithinBehind : kWriteWithin);
 }
 
 void Applier::write_behind() {
@@ -170,8 +177,8 @@ void Applier::write_behind() {
         return;
     }
     if (state_.applied() > stored_.index && changed_at_ == kNever) changed_at_ = context_.now;
-    bool due = changed_at_ != kNever &&
-               (context_.now - changed_at_ >= kWriteWithin || state_.dirty_bytes() >= kWriteAtBytes);
+    const bool large = !behind() && state_.dirty_bytes() >= kWriteAtBytes;
+    const bool due = changed_at_ != kNever && (large || context_.now >= write_at());
     if (due || flush_wanted_) write_now();
 }
 

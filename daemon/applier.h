@@ -60,6 +60,8 @@ private:
     void apply(ByteView entries, Index upto);
     void read(Index first, Index upto);
     void note_current();
+    bool behind() const { return state_.applied() < upto_; }
+    Instant write_at() const;
     void write_behind();
     void submit(std::unique_ptr<StoreJob> job);
     void write_now();

@@ -121,6 +121,8 @@ private:
     void add(Producer&& producer);
     bool remove(uint64_t id);
     void touch(Producer& producer);
+    bool remembered(const Answers::Place& place) const;
+    uint64_t answers_to_write() const;  // at most
     void take_answers(snapshot::StoreBatch& into) const;
     snapshot::StateHeader header() const;
 

@@ -20,7 +20,13 @@ uint64_t blocks_of(const StateLimits& limits) {
 uint64_t block_of(Answers::Ordinal ordinal) { return (ordinal - 1) / kAnswersInBlock; }
 
 ProducerRecord record_of(const Producer& producer) {
-    return {producer.last, producer.records, producer.opened_index, producer.used_ms, producer.epoch, 0};
+    return {producer.last,
+            producer.records,
+            producer.opened_index,
+            producer.used_ms,
+            producer.newest,
+            producer.epoch,
+            0};
 }
 
 AnswerRecord record_of(const Answers::Place& place) {
@@ -50,9 +56,22 @@ StateHeader State::header() const {
 }
 
 uint64_t State::dirty_bytes() const {
-    uint64_t answers = std::min(answers_->given() - flushed_, limits_.answers_all_max);
-    return touched_bytes_ + touched_.size() * 10 + removed_.size() * 10 + answers * sizeof(AnswerRecord) +
-           (ids_added_.size() + configs_changed_.size()) * 64;
+    return touched_bytes_ + touched_.size() * 10 + removed_.size() * 10 +
+           answers_to_write() * sizeof(AnswerRecord) + (ids_added_.size() + configs_changed_.size()) * 64;
+}
+
+uint64_t State::answers_to_write() const {
+    const uint64_t added = std::min(answers_->given() - flushed_, limits_.answers_all_max);
+    return std::min(added, touched_.size() * limits_.answers_each_max);
+}
+
+/// Whether somebody could still ask for it.
+bool State::remembered(const Answers::Place& place) const {
+    const Producer* producer = find(place.producer);
+    if (producer == nullptr) return false;
+    // The sequence lies below the producer's last by less than the ring is long.
+    const auto below = static_cast<uint32_t>(producer->last) - place.sequence_low;
+    return below < limits_.answers_each_max;
 }
 
 void State::all_dirty() {
@@ -91,19 +110,24 @@ void State::take_dirty(StoreBatch& into) {
     configs_changed_.clear();
 }
 
-/// Whole blocks from the first new answer on; of the first one also what was there before.
+/// Whole blocks from the first new answer on; of the first one also what was there before. Few producers at
+/// a high rate outlive their own answers long before the ring is full: those needn't be written.
 void State::take_answers(StoreBatch& into) const {
     Answers::Ordinal at = std::max(flushed_ + 1, answers_->first());
     if (at > answers_->given()) return;
     at = std::max(block_of(at) * kAnswersInBlock + 1, answers_->first());
+    std::string value;
     while (at <= answers_->given()) {
-        std::string& value = into.keys[state_key(kAnswerKeys, block_of(at) % blocks_of(limits_))].emplace();
-        value.append(reinterpret_cast<const char*>(&at), sizeof(at));
         const uint64_t block = block_of(at);
+        value.assign(reinterpret_cast<const char*>(&at), sizeof(at));
+        bool any = false;
         for (; at <= answers_->given() && block_of(at) == block; ++at) {
-            const AnswerRecord record = record_of(answers_->at(at));
+            const bool kept = remembered(answers_->at(at));
+            const AnswerRecord record = kept ? record_of(answers_->at(at)) : AnswerRecord{};
             value.append(reinterpret_cast<const char*>(&record), sizeof(record));
+            any |= kept;
         }
+        if (any) into.keys[state_key(kAnswerKeys, block % blocks_of(limits_))] = value;
     }
 }
 
@@ -180,6 +204,7 @@ private:
         producer.records = found->record.records;
         producer.opened_index = found->record.opened_index;
         producer.used_ms = found->record.used_ms;
+        newest_[id] = found->record.newest;
         producer.name = found->name;
         producer.stored = true;
         return found->record.opened_index >= id;
@@ -194,7 +219,7 @@ private:
         return blocks_.emplace(found->first_ordinal, std::move(found->answers)).second;
     }
 
-    /// The ring as it was: everything that it remembers must be there.
+    /// The ring as it was. What isn't there was nobody's any more.
     bool put_answers(State& state) {
         const uint64_t given = header_->answers_given;
         if (given > raw(state.applied())) return false;
@@ -205,19 +230,27 @@ private:
         for (const auto& [first, answers] : blocks_) {
             if (keys_.at(first) != block_of(first) % blocks_of(state.limits_)) return false;
             for (size_t i = 0; i < answers.size(); ++i) {
-                if (first + i <= given - held) continue;  // older than the ring
-                if (first + i != state.answers_->given() + 1 || first + i > given) return false;
+                if (first + i <= given - held || answers[i].index == 0) continue;  // out of the ring, or void
+                if (first + i <= state.answers_->given() || first + i > given) return false;
                 if (answers[i].index <= index || answers[i].index > raw(state.applied())) return false;
                 index = answers[i].index;
+                fill_upto(state, first + i - 1);
                 put_answer(state, answers[i]);
             }
         }
-        return state.answers_->given() == given;
+        fill_upto(state, given);
+        return true;
+    }
+
+    static void fill_upto(State& state, Answers::Ordinal ordinal) {
+        while (state.answers_->given() < ordinal) state.answers_->add(0, 0, 0, {});
     }
 
     void put_answer(State& state, const AnswerRecord& record) {
         auto owner = producers_.find(record.producer);
         Answers::Ordinal newest = owner == producers_.end() ? 0 : owner->second.newest;
+        // What lay between was forgotten before it was ever written, and so is what lies before.
+        if (newest != 0 && state.answers_->at(newest).sequence_low + 1 != record.sequence_low) newest = 0;
         Answers::Ordinal ordinal =
             state.answers_->add(record.producer, record.sequence_low, newest,
                                 {record.index, record.lsn_first, record.term, record.timestamp_ms,
@@ -229,6 +262,10 @@ private:
         for (auto& [id, producer] : producers_) {
             if (producer.opened_index > raw(state.applied())) return false;
             if (!producer.name.empty() && state.by_name_.contains(producer.name)) return false;
+            const Answers::Ordinal newest = newest_.at(id);
+            if (newest > state.answers_->given() || (newest == 0) != (producer.last == 0)) return false;
+            if (producer.newest != (state.answers_->holds(newest) ? newest : 0)) return false;
+            producer.newest = newest;
             if (!chain_fits(*state.answers_, producer)) return false;
             state.add(std::move(producer));
         }
@@ -238,7 +275,7 @@ private:
 
     /// Each answer of a producer is that of the sequence before the next one's, and the newest that of last.
     static bool chain_fits(const Answers& answers, const Producer& producer) {
-        if (producer.newest == 0) return true;
+        if (!answers.holds(producer.newest)) return true;
         Answers::Ordinal at = producer.newest;
         for (uint64_t sequence = producer.last; sequence != 0; --sequence) {
             const Answers::Place& place = answers.at(at);
@@ -251,6 +288,7 @@ private:
 
     std::optional<StateHeader> header_;
     std::map<uint64_t, Producer> producers_;
+    std::map<uint64_t, Answers::Ordinal> newest_;  // of each, as its record says
     std::map<uint64_t, std::vector<AnswerRecord>> blocks_;
     std::map<uint64_t, uint64_t> keys_;
     std::set<NodeId> used_;

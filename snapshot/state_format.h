@@ -3,7 +3,8 @@
 // diagrams: docs/formats.md.
 //   f            level, bounds and the count of answers given
 //   p/<id>       a producer: ProducerRecord, then its name
-//   a/<block>    answers, kAnswersInBlock places of a ring: u64 first ordinal, then AnswerRecords
+//   a/<block>    answers, kAnswersInBlock places of a ring: u64 first ordinal, then AnswerRecords; all zero:
+//                nobody's any more
 //   u/<id>       a member id that was used; no value
 //   c/<index>    body of a membership entry
 #pragma once
@@ -36,9 +37,10 @@ inline constexpr uint32_t kStateFormat = 1;
 
 struct ProducerRecord {
     uint64_t last, records, opened_index, used_ms;
+    uint64_t newest;  // ordinal of its newest answer; 0: none yet
     uint32_t epoch, reserved;
 };
-static_assert(sizeof(ProducerRecord) == 40);
+static_assert(sizeof(ProducerRecord) == 48);
 
 struct AnswerRecord {
     uint64_t index, lsn_first, term, timestamp_ms, body_checksum;

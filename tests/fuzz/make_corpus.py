@@ -49,7 +49,7 @@ def state_store():
     answers = b"".join(struct.pack("<QQQQQIIQII", 3 + n, 1 + n, 1, 1000, 77, 1, 0, 2, 1 + n, 0) for n in range(3))
     return store(9, [
         (b"f", struct.pack("<IIQQQQQ", 1, 2, 3, 4, 8, 70, 10)),
-        (state_key(b"p", 2), struct.pack("<QQQQII", 3, 3, 2, 1000, 1, 0) + b"jobs"),
+        (state_key(b"p", 2), struct.pack("<QQQQQII", 3, 3, 2, 1000, 3, 1, 0) + b"jobs"),
         (state_key(b"a", 0), struct.pack("<Q", 1) + answers),
         (state_key(b"u", 1), b""),
         (state_key(b"c", 1), configuration()),

@@ -360,12 +360,14 @@ TEST(State, AChangedStoreIsDamageOrAnotherStateAndNeverACrash) {
             ++(loaded ? taken : refused);
             EXPECT_TRUE(loaded || loaded.error().code == Errc::damaged);
             store.keys[key] = value.substr(0, at);
-            EXPECT_FALSE(std::string_view("afc").find(key[0]) != std::string_view::npos &&
+            const bool whole_answers =
+                key[0] == 'a' && at > 8 && (at - 8) % sizeof(snapshot::AnswerRecord) == 0;
+            EXPECT_FALSE(std::string_view("afc").find(key[0]) != std::string_view::npos && !whole_answers &&
                          State::load(limits, store));
         }
         snapshot::MemoryStore store = whole;
         store.keys.erase(key);
-        EXPECT_FALSE((key[0] == 'a' || key[0] == 'f') && State::load(limits, store)) << key[0];
+        EXPECT_FALSE(key[0] == 'f' && State::load(limits, store));
     }
     EXPECT_GT(refused, taken / 10);
     snapshot::MemoryStore store = whole;
@@ -419,6 +421,29 @@ TEST(State, MemoryOfTenThousandProducersStaysWithinItsBound) {
     snapshot::MemoryStore store;
     store.write(batch).value();
     EXPECT_EQ(reloaded(limits, store).digest(), state->digest());
+}
+
+// A single producer at a high rate forgets its own answers between two flushes: those are never written.
+TEST(State, AFlushHasOnlyAnswersThatAreStillRemembered) {
+    StateLimits limits;
+    Rig rig(limits);
+    snapshot::MemoryStore store;
+    uint64_t id = rig.opened(), other = rig.opened();
+    uint64_t sequence = 0;
+    for (int flush = 0; flush < 30; ++flush) {
+        for (int i = 0; i < 5000; ++i) rig(rig.log.batch(id, 1, ++sequence));
+        if (flush == 3) rig(rig.log.batch(other, 1, 1));
+        EXPECT_LE(rig.state.dirty_bytes(), 2 * 1024u * 64 + 1000);
+        snapshot::StoreBatch batch;
+        rig.state.take_dirty(batch);
+        EXPECT_LE(batch.bytes(), (1024u + 128 + 128) * 64 + 1000);
+        ASSERT_TRUE(store.write(batch));
+        State again = reloaded(limits, store);
+        ASSERT_EQ(again.digest(), rig.state.digest()) << flush;
+        EXPECT_EQ(again.answers(), rig.state.answers());
+        EXPECT_NE(again.find(id)->answer(sequence - 1023), nullptr);
+        EXPECT_EQ(again.find(id)->answer(sequence - 1024), nullptr);
+    }
 }
 
 // The flush is paid for by what changed: a second one of little is small.
