@@ -98,7 +98,7 @@ private:
             }
         } else if constexpr (IsOptional<T>::value) {
             value.reset();
-            if (in.get<uint8_t>() != 0) one(value.emplace());
+            if (in.get<uint8_t>() != 0) one(value.emplace(typename T::value_type{}));
         } else if constexpr (IsVariant<T>::value) {
             alternative(value, in.get<uint8_t>(), std::make_index_sequence<std::variant_size_v<T>>());
         } else if constexpr (std::is_same_v<T, Membership>) {

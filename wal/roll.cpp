@@ -25,7 +25,7 @@ Slice block_of(const T& value) {
 
 /// Requires: the lane is idle, so every group is synced.
 void Log::begin_roll(uint64_t file_bytes_min) {
-    roll_.emplace();
+    roll_ = Roll{};
     roll_->file_bytes_min = file_bytes_min;
     continue_roll();
 }
