@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "base/features.h"
 #include "base/uuid.h"
 #include "cli/member_folder.h"
 #include "cli/ports.h"
@@ -72,6 +73,7 @@ snapshot::Manifest manifest_of(const conf::ClusterSpec& spec) {
     snapshot::Manifest manifest;
     manifest.cluster_id = spec.id;
     manifest.cluster_name = spec.name;
+    manifest.feature_level = feature_level_max();
     for (const conf::MemberSpec& member : spec.members)
         manifest.members.push_back({member.id, member.name, member.peer, member.client,
                                     snapshot::genesis_incarnation(spec.id, member.id), member.learner,

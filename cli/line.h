@@ -15,6 +15,7 @@
 #include "cli/destroy.h"
 #include "cli/doctor.h"
 #include "cli/events.h"
+#include "cli/feature.h"
 #include "cli/help.h"
 #include "cli/init.h"
 #include "cli/logs.h"
@@ -52,6 +53,7 @@ struct Line {
     TransferOptions transfer;
     WhyOptions why;
     EventsOptions events;
+    FeatureOptions feature;
     ConfigOptions config;
     Shell shell = Shell::bash;
     DebugDumpOptions dump;

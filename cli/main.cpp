@@ -17,8 +17,6 @@ const std::map<std::string, Output> kOutput = {
 const std::map<std::string, StartWait> kStartWait = {
     {"leader", StartWait::leader}, {"ready", StartWait::ready}, {"none", StartWait::none}};
 
-const std::map<std::string, Shell> kShell = {
-    {"bash", Shell::bash}, {"fish", Shell::fish}, {"zsh", Shell::zsh}};
 const std::map<std::string, Framing> kFraming = {
     {"lines", Framing::lines}, {"nul", Framing::nul}, {"raw", Framing::raw}, {"length", Framing::length}};
 const std::map<std::string, DataAs> kDataAs = {
@@ -202,6 +200,21 @@ void add_keeping(CLI::App& app, Line& line) {
     destroy_command->add_flag("--yes", line.destroy.yes, "don't ask");
 }
 
+void add_feature(CLI::App& app, Line& line) {
+    CLI::App* command = add_command(
+        app, line, {"feature", "show|raise", "running", "what the members' programs have in common"},
+        "raftctl feature show\nraftctl feature raise", nullptr);
+    command->require_subcommand(1);
+    add_part(command, line, "show", "the cluster's feature level, and each member's",
+             "raftctl feature show\nraftctl feature show -o json",
+             [&line] { return feature_show(line.context); });
+    add_part(command, line, "raise", "once all members run the new version: use what it brought",
+             "raftctl feature raise\nraftctl feature raise --to 2",
+             [&line] { return feature_raise(line.context, line.feature); })
+        ->add_option("--to", line.feature.to, "level; default: the highest that all members take part in")
+        ->check(CLI::Range(1, 1000));
+}
+
 void add_looking(CLI::App& app, Line& line) {
     CLI::App* config_command =
         add_command(app, line, {"config", "check|show [FILE...]", "looking", "the settings' files"},
@@ -298,7 +311,9 @@ void add_about(CLI::App& app, Line& line) {
                         write_out(completion_script(app, line.shell));
                         return finish_output(line.context, Exit::done);
                     });
-    add_choice(completion_command, "SHELL", line.shell, kShell, "whose script")->required();
+    const std::map<std::string, Shell> shells{
+        {"bash", Shell::bash}, {"fish", Shell::fish}, {"zsh", Shell::zsh}};
+    add_choice(completion_command, "SHELL", line.shell, shells, "whose script")->required();
     CLI::App* help_command =
         add_command(app, line, {"help", "[COMMAND|all|exit-codes]", "about", "this and other help"},
                     "raftctl help all\nraftctl help exit-codes", nullptr);
@@ -416,6 +431,7 @@ Exit run(int count, char** arguments) {
     add_running(app, line);
     add_members(app, line);
     add_keeping(app, line);
+    add_feature(app, line);
     add_looking(app, line);
     add_bench(app, line);
     add_about(app, line);

@@ -91,3 +91,16 @@ if(TARGET raftd)
     target_link_libraries(raftd PRIVATE raftd_conf)
     target_compile_definitions(raftd PRIVATE RAFTD_VERSION="${PROJECT_VERSION}")
 endif()
+
+# The programs as of feature level 1, from the same objects but one: for tests of upgrades, never installed.
+if(RAFTD_TESTS AND TARGET raftd AND TARGET raftctl)
+    add_library(raftd_old_features OBJECT base/features.cpp)
+    target_compile_definitions(raftd_old_features PRIVATE RAFTD_FEATURE_LEVEL=1)
+    target_link_libraries(raftd_old_features PRIVATE raftd_base)
+    foreach(program raftd raftctl)
+        add_executable(${program}_old $<TARGET_OBJECTS:${program}> $<TARGET_OBJECTS:raftd_old_features>)
+        target_link_libraries(${program}_old PRIVATE $<TARGET_PROPERTY:${program},LINK_LIBRARIES>)
+        set_target_properties(${program}_old PROPERTIES OUTPUT_NAME ${program}
+                              RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/old)
+    endforeach()
+endif()

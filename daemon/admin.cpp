@@ -4,6 +4,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include "base/uuid.h"
+#include "daemon/feature_changes.h"
 #include "daemon/pump.h"
 #include "proto/control.pb.h"
 #include "proto/frame.h"
@@ -76,20 +77,22 @@ std::vector<NamedCounter> named(const Counters& c, const wal::Counters& w) {
 }  // namespace
 
 Admin::Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
-             MemberChanges& changes, const Pump& pump)
+             MemberChanges& changes, FeatureChanges& features, const Pump& pump)
     : context_(context),
       replica_(replica),
       wal_(wal),
       peers_(peers),
       clients_(clients),
       changes_(changes),
+      features_(features),
       pump_(pump) {}
 
 bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     ByteView bytes = proto::message_in(frame.bytes.view());
     pb::Request request;
     if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
-    if (changes_.request(conn, frame.stream, request)) return true;
+    if (changes_.request(conn, frame.stream, request) || features_.request(conn, frame.stream, request))
+        return true;
     pb::Answer answer;
     if (request.has_status()) {
         fill_status(*answer.mutable_status(), leader);

@@ -15,12 +15,13 @@ class Status;
 
 namespace raftd::daemon {
 
+class FeatureChanges;
 class Pump;
 
 class Admin {
 public:
     Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
-          MemberChanges& changes, const Pump& pump);
+          MemberChanges& changes, FeatureChanges& features, const Pump& pump);
     /// A request frame; false when it isn't one (the connection is closed).
     bool request(ClientConn& conn, const io::Frame& frame, NodeId leader);
     /// What `raftctl debug dump` shows.
@@ -37,6 +38,7 @@ private:
     Peers& peers_;
     Clients& clients_;
     MemberChanges& changes_;
+    FeatureChanges& features_;
     const Pump& pump_;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "base/codec.h"
 #include "base/features.h"
 
 namespace raftd::daemon {
@@ -26,11 +25,10 @@ void check_known(const EntryHeader& header, ByteView body, uint32_t level) {
         what = "has kind " + std::to_string(static_cast<int>(header.kind)) + ", which feature level " +
                std::to_string(level) + " doesn't have";
     if (header.kind == EntryKind::feature) {
-        ByteReader reader(body);
-        auto asked = reader.get<uint32_t>();
-        if (reader.done() && asked > kFeatureLevelMax)
-            what = "raises the feature level to " + std::to_string(asked) + ", this version knows " +
-                   std::to_string(kFeatureLevelMax);
+        std::optional<uint32_t> asked = decode_feature(body);
+        if (asked && *asked > feature_level_max())
+            what = "raises the feature level to " + std::to_string(*asked) + ", this version knows " +
+                   std::to_string(feature_level_max());
     }
     if (what.empty()) return;
     fatal(ExitCode::too_new, "entry " + std::to_string(header.index) + " " + what +

@@ -41,6 +41,7 @@ struct Context {
     Instant now{};
     Instant started{};
     bool stopping = false;
+    uint32_t feature_level = 1;  // of the cluster, as applied here
     Counters counters{};
 
     /// Time of the next entry behind one stamped `newest_ms`.

@@ -1,5 +1,8 @@
 #include "daemon/handshake.h"
 
+#include <algorithm>
+
+#include "base/features.h"
 #include "base/uuid.h"
 #include "proto/control.pb.h"
 #include "proto/frame.h"
@@ -24,6 +27,11 @@ Slice frame_of(proto::FrameType type, const google::protobuf::MessageLite& messa
     return proto::make_message_frame(type, 0, as_bytes(bytes));
 }
 
+/// A program from before feature levels says nothing: it has the first.
+uint32_t features_of(uint64_t told) {
+    return static_cast<uint32_t>(std::clamp<uint64_t>(told, 1, UINT32_MAX));
+}
+
 std::string name_of(const Context& context, NodeId id) {
     auto found = context.members.find(id);
     return found != context.members.end() ? found->second.name : "member " + std::to_string(raw(id));
@@ -41,6 +49,7 @@ std::optional<Greeting> decode_hello(ByteView payload) {
     greeting.id = NodeId{hello.node_id()};
     greeting.incarnation = get_id(hello.incarnation());
     greeting.boot = {hello.boot(), hello.boot_nonce()};
+    greeting.features = features_of(hello.features());
     greeting.boots_before = {hello.boots_before().begin(), hello.boots_before().end()};
     greeting.expected = NodeId{hello.expect_node_id()};
     greeting.probe = hello.probe();
@@ -56,6 +65,7 @@ std::optional<Greeting> decode_hello_ok(ByteView payload) {
     greeting.id = NodeId{hello.node_id()};
     greeting.incarnation = get_id(hello.incarnation());
     greeting.boot = {hello.boot(), hello.boot_nonce()};
+    greeting.features = features_of(hello.features());
     greeting.boots_before = {hello.boots_before().begin(), hello.boots_before().end()};
     return greeting;
 }
@@ -76,6 +86,7 @@ Slice encode_hello(const Context& context, NodeId expected, bool probe) {
     hello.set_node_id(raw(context.dir.identity.id));
     set_id(hello.mutable_incarnation(), context.dir.identity.incarnation);
     hello.set_boot(context.dir.boots.mine.number);
+    hello.set_features(feature_level_max());
     hello.set_boot_nonce(context.dir.boots.mine.nonce);
     for (uint64_t nonce : context.dir.boots.before) hello.add_boots_before(nonce);
     hello.set_expect_node_id(raw(expected));
@@ -90,6 +101,7 @@ Slice encode_hello_ok(const Context& context, NodeId leader, bool to_member) {
     hello.set_node_id(raw(context.dir.identity.id));
     set_id(hello.mutable_incarnation(), context.dir.identity.incarnation);
     hello.set_boot(context.dir.boots.mine.number);
+    hello.set_features(feature_level_max());
     hello.set_boot_nonce(context.dir.boots.mine.nonce);
     if (to_member)
         for (uint64_t nonce : context.dir.boots.before) hello.add_boots_before(nonce);

@@ -35,6 +35,7 @@ struct Greeting {
     std::optional<ClusterId> cluster_id;
     NodeId id{};  // 0: a client
     Incarnation incarnation;
+    uint32_t features = 1;  // newest feature level that it takes part in
     snapshot::Boot boot;
     std::vector<uint64_t> boots_before;  // nonces of the starts before, newest first
     NodeId expected{};                   // whom the dialer believes to have reached; 0: anybody

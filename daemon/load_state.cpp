@@ -1,6 +1,7 @@
 // A start with the store it finds: whose it is, whether it fits the log, and what happens when not (H5).
 #include <optional>
 
+#include "base/check.h"
 #include "base/features.h"
 #include "base/uuid.h"
 #include "daemon/applier.h"
@@ -36,7 +37,7 @@ std::optional<std::string> misfit(const Context& context, const StoreMark& mark,
 }
 
 State genesis_state(const Context& context) {
-    return State(context.options.state_limits, context.dir.base, kFeatureLevelMax,
+    return State(context.options.state_limits, context.dir.base, context.dir.manifest.feature_level,
                  genesis_configuration(context.dir.manifest));
 }
 
@@ -57,6 +58,13 @@ LoadedState load_state(Context& context, snapshot::StoreMaker* maker, wal::Wal& 
     std::string why;
     if (auto opened = maker->open()) {
         Result<State> taken = take_state(context, **opened, wal, log_end);
+        if (taken && taken->feature_level() > feature_level_max())
+            fatal(
+                ExitCode::too_new,
+                "the cluster's feature level is " + std::to_string(taken->feature_level()) +
+                    ", this version knows " + std::to_string(feature_level_max()) +
+                    ": nothing was changed (hint: install the version that the other members run, then start "
+                    "this one again)");
         if (taken) {
             context.log(LogLevel::info, "state_loaded")("applied", raw(taken->applied()))(
                 "producers", taken->producers())("log_end", raw(log_end.index));

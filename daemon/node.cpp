@@ -7,6 +7,7 @@
 #include "conf/units.h"
 #include "daemon/admin.h"
 #include "daemon/applier.h"
+#include "daemon/feature_changes.h"
 #include "daemon/leaving.h"
 #include "daemon/pump.h"
 
@@ -71,6 +72,7 @@ struct Node::Parts {
     Appends appends;
     Tails tails;
     MemberChanges changes;
+    FeatureChanges features;
     Admin admin;
     Leaving leaving;
     bool closing = false, stopped = false;
@@ -104,10 +106,12 @@ struct Node::Parts {
           appends(context, replica, *wal, peers, clients),
           tails(context, replica, reader, clients),
           changes(context, replica, peers, clients),
-          admin(context, replica, *wal, peers, clients, changes, pump),
+          features(context, replica, peers, clients),
+          admin(context, replica, *wal, peers, clients, changes, features, pump),
           leaving(context, replica, peers, pump, appends) {
         clients.attach(appends, tails, admin);
         pump.attach(appends, tails);
+        context.feature_level = applier.state().feature_level();
         context.log_clock.set_members(replica.core().view().membership.members);
     }
 
@@ -228,6 +232,8 @@ void Node::end_turn(Instant now) {
     parts.pump.turn();
     parts.follow_members();
     parts.follow_alarms();
+    parts.context.feature_level = parts.applier.state().feature_level();
+    parts.features.turn();
     parts.appends.flush(parts.pump.leader());
     parts.advance_stop();
     if (!parts.stopped) parts.context.world.clock.wake_at(parts.deadline());

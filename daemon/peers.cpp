@@ -197,6 +197,7 @@ void Peers::hello_ok(Conn& conn, const io::Frame& frame) {
 }
 
 void Peers::greeted(Conn& conn, const Greeting& greeting) {
+    find(greeting.id)->features = greeting.features;
     if (!find(greeting.id)->member) return finish(conn);  // its starts are noted once it belongs
     if (!is_new_boot(context_, greeting)) {
         conn.boots_needed = boots_version_;  // the same start may still be on its way to disk
@@ -282,6 +283,11 @@ void Peers::send(NodeId to, const Slice& head, std::span<const Slice> entries) {
     ++context_.counters.peer_messages_out;
     context_.world.network.send(peer->conn, {&head, 1});
     if (!entries.empty()) context_.world.network.send(peer->conn, entries);
+}
+
+std::optional<uint32_t> Peers::features(NodeId id) const {
+    const Peer* peer = find(id);
+    return peer != nullptr && peer->linked ? std::optional(peer->features) : std::nullopt;
 }
 
 bool Peers::linked(NodeId id) const {

@@ -53,6 +53,8 @@ public:
     bool linked(NodeId peer) const;
     uint64_t queued_bytes(NodeId peer) const;
     const std::optional<proto::Trailer>& trailer(NodeId peer) const;
+    /// The newest feature level that the peer takes part in; nothing while it isn't linked.
+    std::optional<uint32_t> features(NodeId peer) const;
     std::optional<LinkChange> take_link_change();
 
     Instant deadline() const;
@@ -73,6 +75,7 @@ private:
         std::string name, address;
         bool member = true;             // of the configuration in force; else only let in
         io::ConnId conn = io::kNoConn;  // being dialed, shaking hands, or linked
+        uint32_t features = 1;          // as it greeted
         bool linked = false;
         Instant dial_at = kNever;
         Duration backoff{};

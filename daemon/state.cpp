@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/features.h"
 
 namespace raftd::daemon {
 namespace {
@@ -128,10 +129,9 @@ void State::apply_membership(const EntryHeader& header, ByteView body) {
 }
 
 void State::apply_feature(ByteView body, Effects& effects) {
-    ByteReader reader(body);
-    auto level = reader.get<uint32_t>();
-    if (!reader.done() || level <= feature_level_) return;
-    feature_level_ = level;
+    std::optional<uint32_t> level = decode_feature(body);
+    if (!level || *level <= feature_level_) return;
+    feature_level_ = *level;
     effects.feature_level = level;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/features.h"
 #include "wal/wal.h"
 
 namespace raftd::sim {
@@ -13,6 +14,7 @@ snapshot::Manifest make_manifest(uint32_t count) {
     snapshot::Manifest manifest;
     manifest.cluster_id = {0x5eed, count};
     manifest.cluster_name = "simulated";
+    manifest.feature_level = feature_level_max();
     for (uint32_t i = 1; i <= count; ++i) {
         std::string name = Cluster::name_of(i);
         manifest.members.push_back({NodeId{i}, name, name + ":7001", name + ":7002",

@@ -36,7 +36,8 @@ struct Manifest {
     std::vector<GenesisMember> members;  // by id
     EntryId at;                          // S and its term; 0 at a genesis
     Lsn lsn_next{1};
-    uint64_t chain_before = 0;  // chain at S before hashing, 0 at init
+    uint64_t chain_before = 0;   // chain at S before hashing, 0 at init
+    uint32_t feature_level = 1;  // at S; written only where it is above 1, as older ones don't have it
 };
 /// The incarnation of a genesis member: first 128 bits of SHA-256 of cluster id and member id.
 Incarnation genesis_incarnation(ClusterId cluster, NodeId member);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/checksum.h"
+#include "base/features.h"
 #include "base/uuid.h"
 #include "snapshot/data_dir.h"
 
@@ -57,6 +58,7 @@ Manifest manifest_in(const Json& json) {
     std::optional<Uuid> chain = parse_uuid(to_hex(uint64_t{0}) + json.at("chain").get<std::string>());
     if (!chain) throw std::invalid_argument("chain is not a number of 16 hex digits");
     manifest.chain_before = chain->low;
+    if (json.contains("feature_level")) manifest.feature_level = json.at("feature_level").get<uint32_t>();
     return manifest;
 }
 
@@ -86,6 +88,7 @@ std::string encode_manifest(const Manifest& manifest) {
                  {"term", raw(manifest.at.term)},
                  {"lsn_next", raw(manifest.lsn_next)},
                  {"chain", to_hex(manifest.chain_before)}};
+    if (manifest.feature_level > 1) json["feature_level"] = manifest.feature_level;
     return json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
@@ -97,6 +100,11 @@ Result<Manifest> parse_manifest(std::string_view text) {
             return error(Errc::too_new, "manifest has format " + std::to_string(format) +
                                             ", this version knows " + std::to_string(kFormat));
         Manifest manifest = manifest_in(json);
+        if (manifest.feature_level > feature_level_max())
+            return error(Errc::too_new,
+                         "the manifest asks for feature level " + std::to_string(manifest.feature_level) +
+                             ", this version knows " + std::to_string(feature_level_max()),
+                         "install the version that the other members run, then start this one again");
         if (encode_manifest(manifest) != text) return bad("is not in canonical form");
         return manifest;
     } catch (const std::exception& e) {

@@ -63,6 +63,25 @@ TEST(Manifest, RefusesWhatItWouldNotWrite) {
     EXPECT_EQ(parse_manifest(newer).error().code, Errc::too_new);
 }
 
+// Directories made before feature levels keep their bytes, and so the chain that their log begins with.
+TEST(Manifest, SaysItsFeatureLevelOnlyAboveTheFirst) {
+    EXPECT_EQ(encode_manifest(three_members()).find("feature_level"), std::string::npos);
+    Manifest manifest = three_members();
+    manifest.feature_level = 2;
+    std::string text = encode_manifest(manifest);
+    auto back = parse_manifest(text);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(back->feature_level, 2u);
+    EXPECT_EQ(parse_manifest(encode_manifest(three_members()))->feature_level, 1u);
+    text.replace(text.find("\"feature_level\":2"), 17, "\"feature_level\":1");
+    EXPECT_FALSE(parse_manifest(text));  // not what would be written
+    manifest.feature_level = 1000;
+    auto newer = parse_manifest(encode_manifest(manifest));
+    ASSERT_FALSE(newer);
+    EXPECT_EQ(newer.error().code, Errc::too_new);
+    EXPECT_NE(newer.error().what.find("feature level 1000"), std::string::npos);
+}
+
 // printf '%s:1' CLUSTER_ID | sha256sum gives the same first 32 digits: a reader of the docs can check it.
 TEST(Incarnation, IsTheShaOfClusterAndMember) {
     EXPECT_EQ(to_hex(genesis_incarnation(ClusterId{}, NodeId{1})), "ed093ea075616cca2b4946b1e8121e74");
