@@ -35,6 +35,7 @@ void remove_member(const LocalMember& member) {
     std::error_code ignored;
     fs::remove_all(fs::path(member.data_dir) / "wal", ignored);
     fs::remove_all(fs::path(member.data_dir) / "snapshot", ignored);
+    fs::remove_all(fs::path(member.data_dir) / "state", ignored);
     for (const char* name : {"boots", "boots.tmp", "admin.sock", "LOCK", "identity.toml"})
         fs::remove(fs::path(member.data_dir) / name, ignored);
     fs::remove(member.data_dir, ignored);

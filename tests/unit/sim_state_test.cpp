@@ -57,6 +57,15 @@ struct StateTest : testing::Test {
     }
 };
 
+// A stop that asks for a flush again and again is never done with flushing: each one took 5 seconds.
+TEST_F(StateTest, AStopIsOverOnceAllIsWritten) {
+    uint32_t member = follower();
+    Instant asked = kernel.now();
+    cluster.stop(member);
+    until([&] { return !cluster.up(member); });
+    EXPECT_LT(kernel.now() - asked, seconds(1));
+}
+
 TEST_F(StateTest, AStopLeavesItWholeInTheStore) {
     uint32_t member = follower();
     cluster.stop(member);
