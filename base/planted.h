@@ -8,15 +8,17 @@ namespace raftd {
 
 enum class PlantedBug : uint8_t {
     none,
-    vote_before_durable,  // a vote's answer leaves before it is synced (H4, B15)
-    commit_older_term,    // entries of an older term are committed by counting (figure 8, B20)
-    truncate_on_match,    // an append that matches throughout still cuts the tail (B21)
-    count_unsynced_self,  // the leader counts its own copy before its sync (B32)
-    skip_directory_sync,  // a new segment's name isn't synced (B65)
-    commit_unverified,    // commit is taken from the leader for a tail not verified (B23)
-    read_by_old_round,    // a read is confirmed by replies to what was sent before it came (I19)
-    no_send_window,       // a follower is sent entries without a bound (I20)
-    stamp_own_clock,      // a leader stamps its own clock, whatever the voters' show (H9)
+    vote_before_durable,     // a vote's answer leaves before it is synced (H4, B15)
+    commit_older_term,       // entries of an older term are committed by counting (figure 8, B20)
+    truncate_on_match,       // an append that matches throughout still cuts the tail (B21)
+    count_unsynced_self,     // the leader counts its own copy before its sync (B32)
+    skip_directory_sync,     // a new segment's name isn't synced (B65)
+    commit_unverified,       // commit is taken from the leader for a tail not verified (B23)
+    read_by_old_round,       // a read is confirmed by replies to what was sent before it came (I19)
+    no_send_window,          // a follower is sent entries without a bound (I20)
+    stamp_own_clock,         // a leader stamps its own clock, whatever the voters' show (H9)
+    keep_cut_configuration,  // a configuration that was cut off stays in force (B37)
+    one_half_decides,        // the new half alone decides while a configuration is joint
 };
 
 #ifdef RAFTD_PLANTED

@@ -32,6 +32,23 @@ raftd_unit_tests(sim LINK raftd_sim)
 raftd_unit_tests(asio LINK raftd_asio)
 raftd_unit_tests(cli LINK raftd_cli)
 
+# tests/model: everything that can happen to three cores, breadth-first within bounds.
+set(model ${CMAKE_SOURCE_DIR}/tests/model)
+add_library(raftd_raft_model STATIC EXCLUDE_FROM_ALL ${model}/machine.cpp ${model}/world.cpp ${model}/explore.cpp
+                                                     ${model}/profiles.cpp)
+target_link_libraries(raftd_raft_model PUBLIC raft)
+target_compile_options(raftd_raft_model PRIVATE -O2)
+add_executable(raft_model ${model}/main.cpp)
+target_link_libraries(raft_model PRIVATE raftd_raft_model)
+add_test(NAME scenario.raft_model COMMAND raft_model --states 250000)
+set_tests_properties(scenario.raft_model PROPERTIES LABELS scenario)
+add_executable(test_raft_model_planted ${model}/planted_test.cpp)
+target_compile_definitions(test_raft_model_planted PRIVATE RAFTD_PLANTED)
+target_link_libraries(test_raft_model_planted PRIVATE raftd_planted raftd_raft_model raftd_wal GTest::gtest_main)
+target_precompile_headers(test_raft_model_planted REUSE_FROM raftd_gtest_pch)
+add_test(NAME unit.raft_model_planted COMMAND test_raft_model_planted --gtest_brief=1)
+set_tests_properties(unit.raft_model_planted PROPERTIES LABELS unit)
+
 # tests/bench: the floor (replication without Raft) and the load generator that measures both; scripts/bench runs them.
 add_library(raftd_load STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/load.cpp)
 target_link_libraries(raftd_load PUBLIC raftd_proto Threads::Threads)

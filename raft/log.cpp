@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace raftd::raft {
 
@@ -101,7 +102,8 @@ void Log::cut_after(Index keep) {
     if (keep >= last_) return;
     last_ = keep;
     while (!runs_.empty() && runs_.back().first > keep) runs_.pop_back();
-    while (configs_.size() > 1 && configs_.back().index > keep) {
+    const bool rolls_back = !planted(PlantedBug::keep_cut_configuration);
+    while (rolls_back && configs_.size() > 1 && configs_.back().index > keep) {
         configs_.pop_back();
         ++config_version_;
     }

@@ -196,12 +196,15 @@ Index Core::State::own_match() const {
 
 void Core::State::advance_commit() {
     const auto& leader = std::get<Leader>(role);
-    const Index reached{quorum_reaches(membership(), [&](NodeId id) -> uint64_t {
+    auto match_of = [&](NodeId id) -> uint64_t {
         if (id == self) return raw(own_match());
         for (const Progress& to : leader.followers)
             if (to.id == id) return raw(to.match);
         return 0;
-    })};
+    };
+    const bool one_half = planted(PlantedBug::one_half_decides) && membership().joint();
+    const Index reached{one_half ? quorum_reaches({membership().next, {}, false}, match_of)
+                                 : quorum_reaches(membership(), match_of)};
     if (reached <= commit) return;
     // Copies of an older term's entry prove nothing (figure 8); one of mine commits all before it.
     if (log.term_at(reached) != hard.term && !planted(PlantedBug::commit_older_term)) return;

@@ -151,7 +151,8 @@ private:
     std::map<Term, NodeId> leaders_;
     std::map<std::pair<NodeId, Term>, NodeId> votes_;  // said aloud
     std::map<EntryId, uint64_t> values_;
-    std::vector<Entry> truth_;  // committed, from first_truth_ + 1 on
+    std::vector<Entry> truth_;       // committed, from first_truth_ + 1 on
+    std::vector<Term> truth_terms_;  // of the leaders that committed them
     uint64_t first_truth_ = 0;
     ConfigAt truth_members_;          // the newest in truth_, else the genesis'
     std::set<NodeId> ids_committed_;  // of any committed configuration

@@ -45,7 +45,8 @@ TEST_P(RaftPlanted, IsFound) {
 INSTANTIATE_TEST_SUITE_P(Bugs, RaftPlanted,
                          testing::Values(PlantedBug::vote_before_durable, PlantedBug::commit_older_term,
                                          PlantedBug::truncate_on_match, PlantedBug::count_unsynced_self,
-                                         PlantedBug::commit_unverified));
+                                         PlantedBug::commit_unverified, PlantedBug::keep_cut_configuration,
+                                         PlantedBug::one_half_decides));
 
 TEST(RaftPlantedNone, NothingIsFound) {
     std::string how;

@@ -53,8 +53,9 @@ void Cluster::check_leader(Member_& member) {
     if (first->second != member.id)
         throw Violation("two leaders in term " + std::to_string(raw(member.core->term())));
     if (!fresh) return;
-    for (const Entry& entry : truth_) {  // leader completeness
-        if (entry.id.index <= member.log_base.index) continue;
+    for (size_t at = 0; at < truth_.size(); ++at) {  // leader completeness, of what earlier terms committed
+        const Entry& entry = truth_[at];
+        if (entry.id.index <= member.log_base.index || truth_terms_[at] >= member.core->term()) continue;
         if (entry.id.index > member.last() || member.at(entry.id.index).id != entry.id)
             throw Violation(name(member.id) + " leads without committed entry " +
                             std::to_string(raw(entry.id.index)));
@@ -76,6 +77,7 @@ void Cluster::check_commit(Member_& member, Index commit) {
         if (at > committed()) {
             if (at != committed() + 1) throw Violation(name(member.id) + " committed with a gap");
             truth_.push_back(entry);
+            truth_terms_.push_back(member.core->term());
             if (entry.membership) {
                 truth_members_ = {entry.id.index, *entry.membership};
                 if (!entry.membership->joint()) ++changes_committed;
