@@ -38,5 +38,9 @@ if(RAFTD_TESTS AND NOT RAFTD_SANITIZE AND NOT RAFTD_COVERAGE)
             -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}
             --test-command ${CMAKE_BINARY_DIR}/examples/elect)
     set_tests_properties(install.tree PROPERTIES LABELS install FIXTURES_SETUP installed)
-    set_tests_properties(install.examples PROPERTIES LABELS install FIXTURES_REQUIRED installed)
+    set_tests_properties(install.examples PROPERTIES LABELS install FIXTURES_REQUIRED installed FIXTURES_SETUP examples)
+    add_test(NAME install.election
+        COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/install/election_test.py
+            ${CMAKE_BINARY_DIR}/examples/election)
+    set_tests_properties(install.election PROPERTIES LABELS install FIXTURES_REQUIRED examples TIMEOUT 120)
 endif()

@@ -178,7 +178,7 @@ def clock(tree):
     word = re.compile(r"\b(steady_clock|system_clock|high_resolution_clock)::now|\bclock_gettime\s*\("
                       r"|\bgettimeofday\s*\(|\bstd::time\s*\(|\brandom_device\b|\bstd::rand\b|\bgetrandom\s*\("
                       r"|\bgetentropy\s*\(")
-    outside = ["io/asio/*", "tests/*", "client/asio_runner*", "sim/*main.cpp"]
+    outside = ["io/asio/*", "tests/*", "client/asio_runner*", "sim/*main.cpp", "examples/*"]
     for path, lines in tree.code(outside=outside):
         yield from ((path, n, m.group(0)) for n, line in enumerate(lines, 1) if (m := word.search(line)))
 
