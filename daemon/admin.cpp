@@ -77,22 +77,20 @@ std::vector<NamedCounter> named(const Counters& c, const wal::Counters& w) {
 }  // namespace
 
 Admin::Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
-             MemberChanges& changes, FeatureChanges& features, const Pump& pump)
+             MemberChanges& changes, const Pump& pump)
     : context_(context),
       replica_(replica),
       wal_(wal),
       peers_(peers),
       clients_(clients),
       changes_(changes),
-      features_(features),
       pump_(pump) {}
 
 bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     ByteView bytes = proto::message_in(frame.bytes.view());
     pb::Request request;
     if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
-    if (changes_.request(conn, frame.stream, request) || features_.request(conn, frame.stream, request))
-        return true;
+    if (changes_.request(conn, frame.stream, request)) return true;
     pb::Answer answer;
     if (request.has_status()) {
         fill_status(*answer.mutable_status(), leader);
@@ -100,6 +98,8 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
         fill_events(*answer.mutable_events(), request.events());
     } else if (request.has_dump()) {
         answer.mutable_dump()->set_text(dump());
+    } else if (features_ != nullptr && features_->request(conn, frame.stream, request)) {
+        return true;
     } else {
         pb::Error& error = *answer.mutable_error();
         error.set_code(static_cast<uint32_t>(Errc::bad_input));

@@ -21,11 +21,12 @@ class Pump;
 class Admin {
 public:
     Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
-          MemberChanges& changes, FeatureChanges& features, const Pump& pump);
+          MemberChanges& changes, const Pump& pump);
     /// A request frame; false when it isn't one (the connection is closed).
     bool request(ClientConn& conn, const io::Frame& frame, NodeId leader);
     /// What `raftctl debug dump` shows.
     std::string dump() const;
+    void attach(FeatureChanges& features) { features_ = &features; }
 
 private:
     void fill_status(pb::Status& status, NodeId leader) const;
@@ -38,8 +39,8 @@ private:
     Peers& peers_;
     Clients& clients_;
     MemberChanges& changes_;
-    FeatureChanges& features_;
     const Pump& pump_;
+    FeatureChanges* features_ = nullptr;
 };
 
 }  // namespace raftd::daemon

@@ -72,13 +72,13 @@ struct Node::Parts {
     Appends appends;
     Tails tails;
     MemberChanges changes;
-    FeatureChanges features;
     Admin admin;
     Leaving leaving;
     bool closing = false, stopped = false;
     std::map<NodeId, bool> peer_may_lead;
     std::vector<std::string> alarms;
     Instant alarms_due{};
+    FeatureChanges features{context, replica, peers, clients};
     uint64_t members_version = 1;  // of replica.members(), as the peers know them
 
     Parts(io::World& world, const NodeOptions& given, snapshot::DataDir found_dir, wal::Recovered found,
@@ -106,12 +106,10 @@ struct Node::Parts {
           appends(context, replica, *wal, peers, clients),
           tails(context, replica, reader, clients),
           changes(context, replica, peers, clients),
-          features(context, replica, peers, clients),
-          admin(context, replica, *wal, peers, clients, changes, features, pump),
+          admin(context, replica, *wal, peers, clients, changes, pump),
           leaving(context, replica, peers, pump, appends) {
         clients.attach(appends, tails, admin);
         pump.attach(appends, tails);
-        context.feature_level = applier.state().feature_level();
         context.log_clock.set_members(replica.core().view().membership.members);
     }
 
@@ -179,6 +177,7 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
 }
 
 Result<void> Node::start() {
+    parts_->admin.attach(parts_->features);
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
     // A member that no configuration names yet listens where cluster.toml says.
