@@ -17,6 +17,7 @@ std::shared_ptr<const Error> shared(Errc code, std::string what, std::string hin
 bool Appender::answer(const io::Frame& frame, Instant now) {
     if (producer_.receive(frame, now)) {
         if (producer_.take_opened()) settle(now);
+        if (producer_.state() == Producer::State::gone) end_expired(now);
         return true;
     }
     if (!query_.receive(frame, now)) return false;
@@ -68,7 +69,9 @@ void Appender::resolve_fenced(Instant now) {
     auto doubted = std::find_if(window_.begin(), window_.end(), [](const Pending& pending) {
         return pending.state != State::done && pending.maybe;
     });
-    if (doubted == window_.end()) return refuse_unsent(producer_.why(), now);
+    if (doubted == window_.end() && producer_.named()) return refuse_unsent(producer_.why(), now);
+    if (doubted == window_.end())
+        return end_expired(now);  // nobody is waiting for it: the rest by another one
     if (!query_.asking()) query_.ask(query_producer_request({}, producer_.id(), doubted->sequence()));
     query_.run(now);
 }
@@ -102,6 +105,7 @@ bool Appender::may_number(Instant now) {
     }
     switch (producer_.state()) {
         case Producer::State::open: return true;
+        case Producer::State::gone:
         case Producer::State::none: producer_.want(now); break;
         case Producer::State::opening: break;
         case Producer::State::fenced: resolve_fenced(now); return false;

@@ -32,14 +32,13 @@ struct Client::Parts {
     }
 
     /// Asks whoever leads, for at most the session's time-out.
-    Result<LeaderAnswer> ask(std::string request) {
+    Result<LeaderAnswer> ask(std::string request, const std::function<bool()>& give_up) {
         LeaderCall& call = session.question();
         call.ask(std::move(request));
         std::optional<LeaderAnswer> answer;
-        pump_until(session.options().timeout, [&] {
-            answer = call.take();
-            return answer.has_value() || session.links().hopeless();
-        });
+        Instant until = now() + session.options().timeout;
+        while (!answer && !session.links().hopeless() && now() < until && !(give_up && give_up()))
+            pump_until(milliseconds(100), [&] { return (answer = call.take()).has_value(); });
         if (answer && answer->error) return *answer->error;
         if (answer) return std::move(*answer);
         std::shared_ptr<const Error> why = call.why();
@@ -134,15 +133,14 @@ void Client::cancel_unsent() {
     parts_->session.cancel_unsent(error(Errc::unavailable, "given up before it was sent"));
 }
 
-Result<ProducerFacts> Client::open_producer() {
+Result<ProducerFacts> Client::open_producer(Duration wait) {
     Session& session = parts_->session;
     const Producer& producer = session.appends().producer();
     session.want_producer();
     using State = Producer::State;
     auto ended = [&] { return producer.state() != State::none && producer.state() != State::opening; };
     auto too_old = [&] { return session.links().met() && session.links().feature_level() < 2; };
-    parts_->pump_until(session.options().timeout,
-                       [&] { return ended() || too_old() || session.links().hopeless(); });
+    parts_->pump_until(wait, [&] { return ended() || too_old() || session.links().hopeless(); });
     if (producer.open()) return producer.facts();
     if (ended()) return *producer.why();
     if (too_old())
@@ -178,25 +176,27 @@ Resolution judge(const LeaderAnswer& answer, uint64_t sequence) {
 
 }  // namespace
 
-Result<Resolution> Client::resolve(std::string_view producer, uint64_t sequence) {
-    TRY(answer, parts_->ask(query_producer_request(producer, 0, sequence)));
+Result<Resolution> Client::resolve(std::string_view producer, uint64_t sequence,
+                                   const std::function<bool()>& give_up) {
+    auto ask = [&](std::string request) { return parts_->ask(std::move(request), give_up); };
+    TRY(answer, ask(query_producer_request(producer, 0, sequence)));
     uint64_t id = id_of(producer);
     if (answer.producer.id == 0 && id == 0)
         return error(Errc::not_found, "there is no producer " + std::string(producer));
     if (answer.producer.id == 0) {
-        TRY(by_id, parts_->ask(query_producer_request({}, id, sequence)));
+        TRY(by_id, ask(query_producer_request({}, id, sequence)));
         answer = std::move(by_id);
     }
     Resolution found = judge(answer, sequence);
     // A named one may be in use by another process, which a mere question must not fence.
     if (found.fate != Resolution::Fate::open || !found.producer.name.empty()) return found;
-    TRY(opened, parts_->ask(open_producer_request({}, found.producer.id, 0)));
+    TRY(opened, ask(open_producer_request({}, found.producer.id, 0)));
     if (sequence > opened.producer.last) {
         found = judge(opened, sequence);
         found.fate = Resolution::Fate::never;
         return found;
     }
-    TRY(landed, parts_->ask(query_producer_request({}, found.producer.id, sequence)));
+    TRY(landed, ask(query_producer_request({}, found.producer.id, sequence)));
     return judge(landed, sequence);
 }
 

@@ -3,6 +3,7 @@
 // thread. Promises: client/appender.h (outcomes), client/tail_stream.h (no gap, no repeat, no other history).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -59,15 +60,16 @@ public:
     /// Refuses the batches that were never sent.
     void cancel_unsent();
 
-    /// Opens the session's producer now, instead of with the first append: says where it stands. Errors:
-    /// unavailable, unreachable (no leader within the time-out), conflict (the cluster's feature level is
-    /// too low), bad_input (the name).
-    Result<ProducerFacts> open_producer();
+    /// Opens the session's producer now, instead of with the first append: says where it stands. Waits at
+    /// most `wait`; with unavailable and unreachable it goes on with the next call. Errors besides: conflict
+    /// (the cluster's feature level is too low), bad_input (the name).
+    Result<ProducerFacts> open_producer(Duration wait);
     /// What became of a batch with an unknown outcome, by its producer (a name, or an id in digits) and
     /// sequence. An unnamed producer is opened again for that if need be, so that the answer is final:
-    /// nothing of its process lands afterwards. Errors: unavailable, unreachable, not_found (no producer of
-    /// that name).
-    Result<Resolution> resolve(std::string_view producer, uint64_t sequence);
+    /// nothing of its process lands afterwards. Waits at most the time-out, or until `give_up` says so.
+    /// Errors: unavailable, unreachable, not_found (no producer of that name).
+    Result<Resolution> resolve(std::string_view producer, uint64_t sequence,
+                               const std::function<bool()>& give_up = {});
 
     /// Readable when poll() or Tail::next() has something to do: for a loop of one's own. Time-outs need a
     /// call at least every 100 ms besides, while something is open.

@@ -83,7 +83,9 @@ void LeaderCall::read(Links::Link& link, ByteView payload, Instant now) {
     if (answer.has_error()) {
         const pb::Error& said = answer.error();
         Error why = error(static_cast<Errc>(said.code()), said.what(), said.hint());
-        if (why.code != Errc::unavailable) {
+        // It may still be carried out: the leader that had it in its log lost office.
+        lost_ += why.code == Errc::unknown;
+        if (why.code != Errc::unavailable && why.code != Errc::unknown) {
             answer_.emplace().error = std::move(why);
             return;
         }

@@ -66,8 +66,7 @@ void Producer::take_answer(const LeaderAnswer& answer, Instant now) {
     bool again = facts_.id != 0;
     if (again || named()) zombies_ += lost;
     if (answer.error) {
-        if (again && answer.error->code == Errc::not_found) return expire();
-        state_ = State::refused;
+        state_ = again && answer.error->code == Errc::not_found ? State::gone : State::refused;
         why_ = std::make_shared<const Error>(*answer.error);
         return;
     }

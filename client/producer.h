@@ -15,7 +15,8 @@ public:
         opening,  // asked for
         open,
         fenced,   // somebody else opened it: nothing more can be sent by this session
-        expired,  // forgotten by the cluster
+        gone,     // not found when it was to be opened again: expire() decides
+        expired,  // forgotten by the cluster, and it had a name
         refused,  // a name that the cluster doesn't take
     };
 

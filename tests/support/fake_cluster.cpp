@@ -267,6 +267,10 @@ void FakeCluster::request(FakeMember& to, io::ConnId conn, uint32_t stream, Byte
         said.mutable_producer()->set_records(producer->records);
         said.mutable_producer()->set_name(producer->name);
     }
+    if (asked.has_open_producer() && std::exchange(to.opens_unknown, false)) {
+        said.mutable_error()->set_code(static_cast<uint32_t>(Errc::unknown));
+        said.mutable_error()->set_what("lost office");
+    }
     if (to.deaf_to_requests && !said.has_status()) return;
     answer(to, conn,
            proto::make_message_frame(FrameType::answer, stream, as_bytes(said.SerializeAsString())));

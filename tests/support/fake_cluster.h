@@ -29,6 +29,7 @@ struct FakeMember {
     bool mute = false;    // takes frames and answers none
     uint32_t feature_level = 1;
     bool deaf_to_requests = false;  // carries requests of producers out and doesn't answer
+    bool opens_unknown = false;     // carries one opening out, and says that it lost office
     bool unknown_lands = false;     // a scripted `unknown` is in the log all the same
     Duration refusal_delay{};       // of refusals that rest on the log
     FakeLog* log = nullptr;

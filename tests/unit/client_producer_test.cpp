@@ -363,6 +363,48 @@ TEST_F(ClientProducer, ItsOwnLostOpeningsDoNotFenceIt) {
     EXPECT_EQ(only().epoch, 3u);  // the lost one, and the one that took note of it
 }
 
+// Nor does one that landed although its leader lost office.
+TEST_F(ClientProducer, AnOpeningOfUnknownOutcomeMayBeItsOwn) {
+    start();
+    writer->submit("r1");
+    ASSERT_TRUE(writer->wait_for(1));
+    cluster.member(1).script = {AppendCode::out_of_order};
+    cluster.member(1).opens_unknown = true;
+    writer->submit_many(2, 3);
+    ASSERT_TRUE(writer->wait_for(3));
+    EXPECT_EQ(writer->count(Outcome::committed), 3u);
+    EXPECT_EQ(only().epoch, 3u);
+}
+
+// A session without a name needs that producer for nothing: it goes on with another.
+TEST_F(ClientProducer, AFencedOneWithoutNameGoesOnAnew) {
+    start();
+    writer->submit("r1");
+    ASSERT_TRUE(writer->wait_for(1));
+    cluster.log().open_producer({}, only().id);
+    writer->submit_many(2, 4);
+    ASSERT_TRUE(writer->wait_for(4));
+    EXPECT_EQ(writer->count(Outcome::committed), 4u);
+    EXPECT_EQ(cluster.log().records(), numbered(1, 4));
+    EXPECT_EQ(cluster.log().producers.size(), 2u);
+}
+
+// Found to be forgotten only when it is opened again: what may have landed is unknown, and nothing is sent
+// twice.
+TEST_F(ClientProducer, AProducerForgottenWhileInDoubt) {
+    start();
+    writer->submit("r1");
+    ASSERT_TRUE(writer->wait_for(1));
+    cluster.member(1).unknown_lands = true;
+    cluster.member(1).script = {AppendCode::unknown, AppendCode::out_of_order};
+    writer->submit_many(2, 4);
+    cluster.run_for(microseconds(250));
+    cluster.log().producers.clear();
+    ASSERT_TRUE(writer->wait_for(4));
+    EXPECT_EQ(writer->done[1].outcome, Outcome::unknown);
+    EXPECT_EQ(cluster.log().records(), numbered(1, 4));
+}
+
 // The time-out ends before the truth is known: unknown, and it says which; the session then goes on behind
 // it.
 TEST_F(ClientProducer, UnknownOnlyWhenTheTimeOutEndsFirst) {
