@@ -56,6 +56,7 @@ std::vector<NamedCounter> named(const Counters& c, const wal::Counters& w) {
             {"append_bytes", c.append_bytes},
             {"appends_refused", c.appends_refused},
             {"appends_unknown", c.appends_unknown},
+            {"appends_repeated", c.appends_repeated},
             {"tail_bytes", c.tail_bytes},
             {"tail_frames", c.tail_frames},
             {"peer_messages_in", c.peer_messages_in},
@@ -77,13 +78,14 @@ std::vector<NamedCounter> named(const Counters& c, const wal::Counters& w) {
 }  // namespace
 
 Admin::Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
-             MemberChanges& changes, const Pump& pump)
+             MemberChanges& changes, Producers& producers, const Pump& pump)
     : context_(context),
       replica_(replica),
       wal_(wal),
       peers_(peers),
       clients_(clients),
       changes_(changes),
+      producers_(producers),
       pump_(pump) {}
 
 bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
@@ -91,6 +93,7 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     pb::Request request;
     if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
     if (changes_.request(conn, frame.stream, request)) return true;
+    if (producers_.request(conn, frame.stream, request, leader)) return true;
     pb::Answer answer;
     if (request.has_status()) {
         fill_status(*answer.mutable_status(), leader);

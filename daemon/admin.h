@@ -5,6 +5,7 @@
 #include "daemon/clients.h"
 #include "daemon/member_changes.h"
 #include "daemon/peers.h"
+#include "daemon/producers.h"
 #include "daemon/replica.h"
 
 namespace raftd::pb {
@@ -21,7 +22,7 @@ class Pump;
 class Admin {
 public:
     Admin(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
-          MemberChanges& changes, const Pump& pump);
+          MemberChanges& changes, Producers& producers, const Pump& pump);
     /// A request frame; false when it isn't one (the connection is closed).
     bool request(ClientConn& conn, const io::Frame& frame, NodeId leader);
     /// What `raftctl debug dump` shows.
@@ -39,6 +40,7 @@ private:
     Peers& peers_;
     Clients& clients_;
     MemberChanges& changes_;
+    Producers& producers_;
     const Pump& pump_;
     FeatureChanges* features_ = nullptr;
 };

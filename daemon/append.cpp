@@ -28,16 +28,27 @@ struct Appends::VerifyJob : io::Job {
     void run(io::Files&) noexcept override { fault = check_body(draft, body); }
 };
 
-Appends::Appends(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients)
-    : context_(context), replica_(replica), wal_(wal), peers_(peers), clients_(clients) {}
+Appends::Appends(Context& context, Replica& replica, wal::Wal& wal, Peers& peers, Clients& clients,
+                 Producers& producers)
+    : context_(context),
+      replica_(replica),
+      wal_(wal),
+      peers_(peers),
+      clients_(clients),
+      producers_(producers),
+      refusals_(context, replica) {}
 
 bool Appends::frame(ClientConn& conn, const io::Frame& frame) {
     proto::Append append;
     if (!proto::read_fixed(frame.bytes.view(), append)) return false;
     ByteView body = frame.bytes.view().subspan(proto::fixed_size(frame.bytes.view()));
     if (body.size() != append.draft.body_bytes) return false;
-    if (auto code = refusal(conn, append, body.size())) {
-        refuse(conn, frame.stream, *code);
+    bool numbered = append.draft.producer != 0;
+    auto code = form_refused(append, body.size());
+    if (!code) code = office_refused(conn, append);
+    if (!code && !numbered) code = room_refused(body.size());
+    if (code) {
+        refuse(conn, frame.stream, *code, numbered);
         return true;
     }
     if (body.size() > kVerifyInlineMax) {
@@ -50,11 +61,10 @@ bool Appends::frame(ClientConn& conn, const io::Frame& frame) {
                                      make_token(TokenTag::verify, ++job_last_));
         return true;
     }
-    if (check_body(append.draft, body) != EntryFault::none) {
-        refuse(conn, frame.stream, AppendCode::bad_batch);
-        return true;
-    }
-    place(conn, frame, append, body);
+    if (check_body(append.draft, body) != EntryFault::none)
+        refuse(conn, frame.stream, AppendCode::bad_batch, numbered);
+    else
+        admit(conn, frame, append, body);
     return true;
 }
 
@@ -65,36 +75,109 @@ void Appends::verified(io::Completed& done, NodeId leader) {
     conn->verifying = false;
     proto::Append append;
     CHECK(proto::read_fixed(job.frame.bytes.view(), append));
-    // Office or room may have gone while the body was checked.
-    if (auto code = refusal(*conn, append, job.body.size()))
-        refuse(*conn, job.frame.stream, *code);
+    bool numbered = append.draft.producer != 0;
+    // Office may have gone while the body was checked.
+    if (auto code = office_refused(*conn, append))
+        refuse(*conn, job.frame.stream, *code, numbered);
     else if (job.fault != EntryFault::none)
-        refuse(*conn, job.frame.stream, AppendCode::bad_batch);
+        refuse(*conn, job.frame.stream, AppendCode::bad_batch, numbered);
     else
-        place(*conn, job.frame, append, job.body);
+        admit(*conn, job.frame, append, job.body);
     clients_.resume(*conn, leader);
 }
 
-std::optional<AppendCode> Appends::refusal(const ClientConn& conn, const proto::Append& append,
-                                           uint64_t body_bytes) const {
+std::optional<AppendCode> Appends::form_refused(const proto::Append& append, uint64_t body_bytes) const {
     const auto& settings = context_.options.settings;
     const EntryHeader& draft = append.draft;
-    if ((append.flags & ~proto::kAppendRun) != 0 || append.expect_lsn != 0 ||
-        draft.kind != EntryKind::batch || draft.producer != 0 || check_form(draft) != EntryFault::none)
+    bool numbered = draft.producer != 0;
+    if ((append.flags & ~proto::kAppendRun) != 0 || draft.kind != EntryKind::batch ||
+        check_form(draft) != EntryFault::none || (numbered && !producers_.enabled()) ||
+        (!numbered && (draft.producer_epoch != 0 || draft.sequence != 0)))
         return AppendCode::bad_batch;
     // A batch is at most batch_bytes_max, or one record of at most record_bytes_max.
     uint64_t limit = std::max(settings.raft.batch_bytes_max, settings.log.record_bytes_max + 4);
     if (body_bytes > limit || (draft.record_count > 1 && body_bytes > settings.raft.batch_bytes_max))
         return AppendCode::too_large;
+    return std::nullopt;
+}
+
+std::optional<AppendCode> Appends::office_refused(const ClientConn& conn, const proto::Append& append) {
     if (replica_.core().role() != raft::Role::leader) return AppendCode::not_leader;
     if (conn.run_ended && (append.flags & proto::kAppendRun) == 0) return AppendCode::retry;
-    if (context_.stopping) return AppendCode::retry;
-    if (!replica_.core().accepting()) return AppendCode::retry;
+    if (context_.stopping || !replica_.core().accepting()) return AppendCode::retry;
+    if (append.draft.producer != 0 && !producers_.stand()) return AppendCode::retry;
+    return std::nullopt;
+}
+
+std::optional<AppendCode> Appends::room_refused(uint64_t body_bytes) const {
+    const auto& settings = context_.options.settings;
     if (admitted_bytes_ + body_bytes > settings.limits.append_queue_bytes_max) return AppendCode::busy;
     if (context_.world.disk.free_bytes() < settings.log.disk_free_min || wal_.no_room() ||
         !majority_has_room())
         return AppendCode::disk_full;
     return std::nullopt;
+}
+
+/// Of a good body, with office: a repetition first, then room, then the condition (H12).
+void Appends::admit(ClientConn& conn, const io::Frame& frame, const proto::Append& append, ByteView body) {
+    bool numbered = append.draft.producer != 0;
+    if (numbered && answer_older(conn, frame, append.draft)) return;
+    if (auto code = room_refused(body.size())) return refuse(conn, frame.stream, *code, numbered);
+    uint64_t next = raw(replica_.buffer().end().lsn_next);
+    if (append.expect_lsn != 0 && append.expect_lsn != next)
+        return refuse_later(conn, frame.stream, AppendCode::condition_failed, next, replica_.buffer().last());
+    place(conn, frame, append, body);
+}
+
+/// True when the batch isn't its producer's next one: answered, or to be answered.
+bool Appends::answer_older(ClientConn& conn, const io::Frame& frame, const EntryHeader& draft) {
+    Verdict verdict = producers_.look_up(draft);
+    auto refused = [&](AppendCode code) {
+        refuse_later(conn, frame.stream, code, verdict.value, verdict.index);
+    };
+    switch (verdict.what) {
+        case Verdict::What::fresh: return false;
+        case Verdict::What::pending: wait_for_first(conn, frame, verdict.index); break;
+        case Verdict::What::fenced: refused(AppendCode::fenced); break;
+        case Verdict::What::expired: refused(AppendCode::expired); break;
+        case Verdict::What::out_of_order: refused(AppendCode::out_of_order); break;
+        case Verdict::What::reused: refused(AppendCode::sequence_reused); break;
+        case Verdict::What::repeated: {
+            conn.run_ended = false;
+            ++context_.counters.appends_repeated;
+            proto::AppendDoneItem item{frame.stream, AppendCode::repeated_forgotten, 0, 0, 0};
+            if (const Answer* first = verdict.answer)
+                item = {frame.stream, AppendCode::repeated, first->lsn_first, first->term,
+                        first->timestamp_ms};
+            answer(conn, item);
+        }
+    }
+    return true;
+}
+
+/// The same batch is on its way already: this one gets its answer, whatever that will be.
+void Appends::wait_for_first(ClientConn& conn, const io::Frame& frame, Index index) {
+    if (!replica_.buffer().holds(index)) return refuse(conn, frame.stream, AppendCode::retry, true);
+    if (room_refused(frame.bytes.size()) == AppendCode::busy)
+        return refuse(conn, frame.stream, AppendCode::busy, true);
+    conn.run_ended = false;
+    ++context_.counters.appends_repeated;
+    EntryHeader first = replica_.buffer().header(index);
+    wait(conn, {index, conn.id, frame.stream, frame.bytes.size(), first.lsn_first, first.term,
+                first.timestamp_ms, true});
+}
+
+void Appends::refuse_later(ClientConn& conn, uint32_t stream, AppendCode code, uint64_t value, Index rest) {
+    ++context_.counters.appends_refused;
+    conn.run_ended = true;  // at once: what is on its way behind it must not land
+    if (!refusals_.add({conn.id, {stream, code, value, 0, 0}, rest}))
+        answer(conn, {stream, AppendCode::retry, 0, 0, 0});
+}
+
+void Appends::take_refusals() {
+    Refusals::Refusal refusal;
+    while (refusals_.take(refusal))
+        if (ClientConn* conn = clients_.find(refusal.conn)) answer(*conn, refusal.item);
 }
 
 bool Appends::majority_has_room() const {
@@ -115,6 +198,9 @@ void Appends::place(ClientConn& conn, const io::Frame& frame, const proto::Appen
     draft.body_bytes = append.draft.body_bytes;
     draft.record_count = append.draft.record_count;
     draft.body_checksum = append.draft.body_checksum;
+    draft.producer = append.draft.producer;
+    draft.producer_epoch = append.draft.producer_epoch;
+    draft.sequence = append.draft.sequence;
     LogTime time = context_.stamp(replica_.buffer().end().timestamp_ms);
     EntryHeader placed;
     if (body.size() >= kInPlaceMin) {
@@ -123,23 +209,33 @@ void Appends::place(ClientConn& conn, const io::Frame& frame, const proto::Appen
     } else {
         placed = replica_.propose(context_.now, draft, body, time);
     }
-    auto bytes = static_cast<uint32_t>(encoded_bytes(placed));
-    waiters_.push_back({Index{placed.index}, conn.id, frame.stream, bytes, placed.lsn_first, placed.term,
-                        placed.timestamp_ms});
-    admitted_bytes_ += bytes;
-    conn.in_flight_bytes += bytes;
+    if (draft.producer != 0) producers_.placed(placed);
     ++context_.counters.appends;
-    context_.counters.append_bytes += bytes;
+    context_.counters.append_bytes += encoded_bytes(placed);
+    wait(conn, {Index{placed.index}, conn.id, frame.stream, static_cast<uint32_t>(encoded_bytes(placed)),
+                placed.lsn_first, placed.term, placed.timestamp_ms, false});
+}
+
+void Appends::wait(ClientConn& conn, const Waiter& waiter) {
+    auto later = [](Index index, const Waiter& other) { return index < other.index; };
+    auto at = waiters_.end();  // but for a repetition it is the newest
+    if (!waiters_.empty() && waiter.index < waiters_.back().index)
+        at = std::upper_bound(waiters_.begin(), waiters_.end(), waiter.index, later);
+    waiters_.insert(at, waiter);
+    admitted_bytes_ += waiter.bytes;
+    conn.in_flight_bytes += waiter.bytes;
     if (conn.in_flight_bytes > kConnectionBytesMax && !conn.paused) {
         conn.paused = true;
         context_.world.network.pause_reading(conn.id, true);
     }
 }
 
-void Appends::refuse(ClientConn& conn, uint32_t stream, AppendCode code) {
+void Appends::refuse(ClientConn& conn, uint32_t stream, AppendCode code, bool numbered) {
     ++context_.counters.appends_refused;
     // A batch that was bad is out for good; any other comes again, and nothing behind it may overtake it.
-    if (code != AppendCode::bad_batch && code != AppendCode::too_large) conn.run_ended = true;
+    // Behind one with a number nothing can be taken before the numbers are given anew.
+    bool for_good = code == AppendCode::bad_batch || code == AppendCode::too_large;
+    if (!for_good || numbered) conn.run_ended = true;
     answer(conn, {stream, code, 0, 0, 0});
 }
 
@@ -158,12 +254,14 @@ void Appends::finish(const Waiter& waiter, AppendCode code) {
         context_.world.network.pause_reading(conn->id, false);
     }
     if (code == AppendCode::committed)
-        answer(*conn, {waiter.stream, code, waiter.lsn_first, waiter.term, waiter.timestamp_ms});
+        answer(*conn, {waiter.stream, waiter.repeated ? AppendCode::repeated : code, waiter.lsn_first,
+                       waiter.term, waiter.timestamp_ms});
     else
         answer(*conn, {waiter.stream, code, 0, waiter.term, 0});
 }
 
 void Appends::committed(Index upto) {
+    refusals_.committed(upto);
     while (!waiters_.empty() && waiters_.front().index <= upto) {
         CHECK_EQ(raw(replica_.core().term_at(waiters_.front().index)), waiters_.front().term);  // it is mine
         finish(waiters_.front(), AppendCode::committed);
@@ -179,6 +277,7 @@ void Appends::lost_after(Index index) {
         finish(*waiter, AppendCode::unknown);
     }
     waiters_.erase(first, waiters_.end());
+    refusals_.lost_office();
 }
 
 void Appends::flush(NodeId leader) {

@@ -25,6 +25,7 @@ constexpr uint64_t number_of(io::Token token) { return static_cast<uint64_t>(tok
 struct Counters {
     uint64_t turns = 0, events = 0, rounds = 0;
     uint64_t appends = 0, append_bytes = 0, appends_refused = 0, appends_unknown = 0;
+    uint64_t appends_repeated = 0;
     uint64_t tail_bytes = 0, tail_frames = 0;
     uint64_t peer_messages_in = 0, peer_messages_out = 0, peer_frames_bad = 0;
     uint64_t log_reads = 0, late_sends = 0, chain_mismatches = 0, elections = 0;
@@ -43,9 +44,15 @@ struct Context {
     bool stopping = false;
     uint32_t feature_level = 1;  // of the cluster, as applied here
     Counters counters{};
+    uint64_t reads = 0;
+    uint32_t feature_level = 1;  // of the cluster, as applied here
 
     /// Time of the next entry behind one stamped `newest_ms`.
     LogTime stamp(uint64_t newest_ms) { return log_clock.stamp(now, world.clock.wall_ms(), newest_ms); }
+    /// An id for a linearizable read, beside those of tails: unique over starts of the process, as the core
+    /// asks.
+    ReadId new_read() { return ReadId{dir.boots.mine.number << 40 | uint64_t{1} << 39 | ++reads}; }
+
     LogLine log(LogLevel level, std::string_view event) { return LogLine(events, level, event); }
 };
 

@@ -120,6 +120,7 @@ Slice encode_hello_ok(const Context& context, NodeId leader, bool to_member) {
     }
     hello.set_record_bytes_max(context.options.settings.log.record_bytes_max);
     hello.set_batch_bytes_max(context.options.settings.raft.batch_bytes_max);
+    hello.set_feature_level(context.feature_level);
     return frame_of(proto::FrameType::hello_ok, hello);
 }
 

@@ -69,6 +69,7 @@ struct Node::Parts {
     Peers peers;
     Clients clients;
     Pump pump;
+    Producers producers;
     Appends appends;
     Tails tails;
     MemberChanges changes;
@@ -103,13 +104,15 @@ struct Node::Parts {
           peers(context),
           clients(context),
           pump(context, replica, *wal, reader, applier, peers),
-          appends(context, replica, *wal, peers, clients),
+          producers(context, replica, *wal, applier.state(), clients),
+          appends(context, replica, *wal, peers, clients, producers),
           tails(context, replica, reader, clients),
           changes(context, replica, peers, clients),
-          admin(context, replica, *wal, peers, clients, changes, pump),
+          admin(context, replica, *wal, peers, clients, changes, producers, pump),
           leaving(context, replica, peers, pump, appends) {
         clients.attach(appends, tails, admin);
-        pump.attach(appends, tails);
+        pump.attach(appends, tails, producers);
+        applier.attach(&producers);
         context.log_clock.set_members(replica.core().view().membership.members);
     }
 

@@ -48,9 +48,10 @@ Pump::Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader,
       peers_(peers),
       committed_(wal.base()) {}
 
-void Pump::attach(Appends& appends, Tails& tails) {
+void Pump::attach(Appends& appends, Tails& tails, Producers& producers) {
     appends_ = &appends;
     tails_ = &tails;
+    producers_ = &producers;
 }
 
 uint64_t Pump::wall_ms() const {
@@ -95,11 +96,28 @@ bool Pump::perform() {
     if (output_.want) stepped |= want(*output_.want);
     // Before the commit: a new leader's message may replace entries of mine and commit its own at their
     // places.
-    if (output_.lost_after) appends_->lost_after(*output_.lost_after);
+    if (output_.lost_after) {
+        appends_->lost_after(*output_.lost_after);
+        producers_->lost_after(*output_.lost_after);
+    }
     advance_commit(output_.commit);
-    for (const auto& [read, index] : output_.reads) tails_->read_confirmed(read, index);
-    for (ReadId read : output_.reads_failed) tails_->read_failed(read);
+    end_reads();
+    appends_->take_refusals();
     return stepped;
+}
+
+/// Whoever asked knows the id; the others pass it over.
+void Pump::end_reads() {
+    for (const auto& [read, index] : output_.reads) {
+        tails_->read_confirmed(read, index);
+        appends_->read_confirmed(read);
+        producers_->read_confirmed(read, index);
+    }
+    for (ReadId read : output_.reads_failed) {
+        tails_->read_failed(read);
+        appends_->read_failed(read);
+        producers_->read_failed(read);
+    }
 }
 
 void Pump::write(const raft::Output::Write& write) {

@@ -19,7 +19,7 @@ class Pump {
 public:
     Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier,
          Peers& peers);
-    void attach(Appends& appends, Tails& tails);
+    void attach(Appends& appends, Tails& tails, Producers& producers);
 
     /// Performs all that is owed. Call once a turn, when every ready event has been stepped.
     void turn();
@@ -67,6 +67,7 @@ private:
     bool fetch(const raft::Output::Fetch& fetch);
     bool want(const raft::Output::Want& want);
     void advance_commit(Index commit);
+    void end_reads();
     void role_changed(const raft::Output::RoleChange& role);
     bool fit_successor_known() const;
     void update_health();
@@ -82,6 +83,7 @@ private:
     Peers& peers_;
     Appends* appends_ = nullptr;
     Tails* tails_ = nullptr;
+    Producers* producers_ = nullptr;
 
     raft::Output output_;
     std::optional<raft::Output::TransferEnd> transfer_end_;
