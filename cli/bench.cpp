@@ -185,6 +185,7 @@ Exit bench_append(const Context& context, const BenchAppendOptions& options) {
     client::SessionOptions session;
     session.window_batches = std::max(options.in_flight, 1u << 16);
     session.window_bytes = 256u << 20;
+    session.exactly_once = !options.no_producer;
     auto connected = connect(context, session);
     if (!connected) return connected.error();
     Tally tally = AppendBench(connected->client, options).run();

@@ -12,6 +12,7 @@ struct BenchAppendOptions {
     uint32_t rate = 0;            // --rate: appends a second, sent when due whatever is under way (open loop)
     Duration duration = seconds(10);  // --duration, after the warm-up
     Duration warm_up = seconds(1);    // --warm-up: not counted
+    bool no_producer = false;         // --no-producer: to see what numbering costs
 };
 /// Closed loop: the next append goes when one is answered. Open loop: latency counts from the instant an
 /// append was due, so that a stall is seen by all that it held up.

@@ -96,7 +96,7 @@ void add_lifecycle(CLI::App& app, Line& line) {
 void add_append(CLI::App& app, Line& line) {
     CLI::App* command = add_command(
         app, line, {"append", "[RECORD...]", kEveryday, "add records; prints their LSNs as they commit"},
-        "raftctl append hello\nseq 1000 | raftctl append",
+        "raftctl append hello\nraftctl append --producer job --resume --file job.log",
         [&line] { return append(line.context, line.append); });
     AppendOptions& options = line.append;
     command->add_option("RECORD", options.records, "records; default: standard input, one a line");
@@ -109,6 +109,22 @@ void add_append(CLI::App& app, Line& line) {
     add_duration(command, "--linger", options.linger, "how long a batch waits for more; default 0");
     command->add_option("--in-flight", options.in_flight, "batches sent and not answered; default 1024")
         ->check(CLI::Range(1, 65536));
+    command
+        ->add_option("--producer", options.producer,
+                     "append under this name: whoever opens it again goes on behind it, and fences others")
+        ->type_name("NAME");
+    command->add_flag("--resume", options.resume, "pass over the records that the producer has appended");
+    command->add_flag("--no-producer", options.no_producer,
+                      "nothing is sent twice: a lost connection leaves outcomes unknown");
+    command
+        ->add_option("--expect-lsn", options.expect_lsn,
+                     "the LSN that the first record is to get; else nothing is appended (exit 7)")
+        ->type_name("LSN")
+        ->check(CLI::PositiveNumber);
+    command
+        ->add_option("--resolve", options.resolve,
+                     "append nothing: tell what became of a batch of unknown outcome (exit 5)")
+        ->type_name("PRODUCER:SEQUENCE");
 }
 
 void add_tail(CLI::App& app, Line& line) {
@@ -287,6 +303,7 @@ void add_bench(CLI::App& app, Line& line) {
         ->check(CLI::Range(1, 10000000));
     add_duration(append_part, "--duration", options.duration, "default 10s");
     add_duration(append_part, "--warm-up", options.warm_up, "before it, not counted; default 1s");
+    append_part->add_flag("--no-producer", options.no_producer, "without numbers, to see what they cost");
     CLI::App* tail_part = add_part(bench, line, "tail", "reads the whole log once",
                                    "raftctl bench tail\nraftctl bench tail --local --node n2",
                                    [&line] { return bench_tail(line.context, line.bench_tail); });
