@@ -25,6 +25,8 @@ void SimClient::start() {
     for (const std::string& name : names_) options.endpoints.push_back(name + ":7002");
     options.timeout = load_.timeout;
     options.seed = random_.next();
+    // Numbered, an append is sent again until its fate is known; both ways of working stay in use.
+    options.exactly_once = random_.chance(0.7);
     session_ = std::make_unique<client::Session>(machine_->io().network, machine_->io().clock, options);
     machine_->set_handler(this);
     Instant now = machine_->io().clock.now();
@@ -114,6 +116,10 @@ void SimClient::take_outcomes() {
         CHECK_EQ(done.count, open.count);
         switch (done.outcome) {
             case client::Outcome::committed:
+                if (done.first == Lsn{}) {  // a retry came when only that it is committed was remembered
+                    ledger_.unknown(open.first, open.count);
+                    break;
+                }
                 ledger_.acknowledged(open.first, open.count, done.first, open.floor);
                 ++acked_;
                 probes_acked_ += open.probe;
