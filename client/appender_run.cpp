@@ -36,7 +36,6 @@ bool Appender::answer(const io::Frame& frame, Instant now) {
 /// its last number isn't in the log for good, and is numbered anew. What is at or below is sent once more,
 /// for its answer.
 void Appender::settle(Instant now) {
-    progress_ = now;
     for (Pending& pending : window_) {
         if (pending.state != State::queued || pending.sequence() == 0) continue;
         pending.maybe = pending.sequence() <= producer_.facts().last;
@@ -108,7 +107,11 @@ bool Appender::may_number(Instant now) {
         case Producer::State::gone:
         case Producer::State::none: producer_.want(now); break;
         case Producer::State::opening: break;
-        case Producer::State::fenced: resolve_fenced(now); return false;
+        case Producer::State::fenced:
+            resolve_fenced(now);
+            if (producer_.state() != Producer::State::none) return false;
+            producer_.want(now);
+            break;
         case Producer::State::expired:
         case Producer::State::refused: refuse_unsent(producer_.why(), now); return false;
     }
