@@ -26,7 +26,7 @@ void SimClient::start() {
     options.timeout = load_.timeout;
     options.seed = random_.next();
     // Numbered, an append is sent again until its fate is known; both ways of working stay in use.
-    options.exactly_once = random_.chance(0.7);
+    options.exactly_once = random_.chance(load_.numbered);
     session_ = std::make_unique<client::Session>(machine_->io().network, machine_->io().clock, options);
     machine_->set_handler(this);
     Instant now = machine_->io().clock.now();

@@ -22,7 +22,8 @@ struct ClientLoad {
     bool follow = true;                // tails the log
     Duration tail_life = seconds(10);  // then it goes on elsewhere
     Duration timeout = seconds(10);
-    bool damage = false;  // members and frames may be damaged: a tail may end with that
+    double numbered = 0.7;  // chance that a start of the client registers as a producer
+    bool damage = false;    // members and frames may be damaged: a tail may end with that
 };
 
 class SimClient : public io::Handler {
