@@ -45,7 +45,6 @@ struct Context {
     uint32_t feature_level = 1;  // of the cluster, as applied here
     Counters counters{};
     uint64_t reads = 0;
-    uint32_t feature_level = 1;  // of the cluster, as applied here
 
     /// Time of the next entry behind one stamped `newest_ms`.
     LogTime stamp(uint64_t newest_ms) { return log_clock.stamp(now, world.clock.wall_ms(), newest_ms); }

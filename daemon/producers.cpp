@@ -8,9 +8,7 @@
 namespace raftd::daemon {
 
 Producers::Producers(Context& context, Replica& replica, wal::Wal& wal, const State& state, Clients& clients)
-    : context_(context), replica_(replica), wal_(wal), state_(state), clients_(clients), table_(state) {
-    context_.feature_level = state_.feature_level();
-}
+    : context_(context), replica_(replica), wal_(wal), state_(state), clients_(clients), table_(state) {}
 
 bool Producers::stand() {
     const raft::Core& core = replica_.core();
@@ -150,7 +148,6 @@ void Producers::read_failed(ReadId read) {
 
 void Producers::applied(const EntryHeader& header, const Effects& effects) {
     Index index{header.index};
-    context_.feature_level = state_.feature_level();
     if (reign_ == replica_.core().term()) table_.applied(index);
     if (!placed_.empty() && placed_.front().first == index) {
         Asker asker = placed_.front().second;
