@@ -91,6 +91,18 @@ void add_members(CLI::App& app, Line& line) {
                  [&line] { return member_replace(line.context, line.member_add); }),
         line.member_add);
     add_member_changes(command, line);
+    add_part(command, line, "diff", "what a cluster.toml has other members; exit 8 when it differs",
+             "raftctl member diff cluster.toml\nraftctl member diff wanted.toml -o json",
+             [&line] { return member_diff(line.context, line.member_file); })
+        ->add_option("FILE", line.member_file.file, "a cluster.toml")
+        ->required();
+    CLI::App* apply =
+        add_part(command, line, "apply", "makes the members those of a cluster.toml",
+                 "raftctl member apply wanted.toml --dry-run\nraftctl member apply wanted.toml --yes",
+                 [&line] { return member_apply(line.context, line.member_file); });
+    apply->add_option("FILE", line.member_file.file, "a cluster.toml")->required();
+    apply->add_flag("--dry-run", line.member_file.dry_run, "only the plan");
+    apply->add_flag("--yes", line.member_file.yes, "don't ask");
     CLI::App* transfer =
         add_command(app, line, {"transfer-leader", "[NODE]", "members", "hand leadership over"},
                     "raftctl transfer-leader\nraftctl transfer-leader n2",

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "cli/append.h"
+#include "cli/apply.h"
 #include "cli/bench.h"
 #include "cli/command.h"
 #include "cli/completion.h"
@@ -51,6 +52,7 @@ struct Line {
     MemberNames member_names;
     MemberSetOptions member_set;
     TransferOptions transfer;
+    MemberFileOptions member_file;
     WhyOptions why;
     EventsOptions events;
     FeatureOptions feature;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "conf/units.h"
+#include "daemon/membership_plan.h"
 #include "proto/control.pb.h"
 #include "proto/frame.h"
 
@@ -110,21 +111,21 @@ void MemberChanges::fill(pb::MemberList& list) const {
 }
 
 void MemberChanges::change(const ClientConn& conn, uint32_t stream, const pb::ChangeMembers& wanted) {
-    Pending pending{conn.id, stream, Index{wanted.expected_config_index()}, {}, {}};
+    Pending pending;
+    pending.conn = conn.id;
+    pending.stream = stream;
+    pending.expected = Index{wanted.expected_config_index()};
     if (replica_.core().role() != raft::Role::leader)
         return refuse(conn.id, stream, error_of(raft::Refusal::not_leading));
     if (pending_) return refuse(conn.id, stream, error_of(raft::Refusal::in_progress));
     if (auto wrong = take_target(wanted, pending)) return refuse(conn.id, stream, *wrong);
-    if (auto why = why_not(pending)) return refuse(conn.id, stream, *why);
+    pending.dry_run = wanted.dry_run();
+    auto why = why_not(pending);
+    if (why && !pending.dry_run) return refuse(conn.id, stream, *why);
     std::vector<std::pair<NodeId, std::string>> unknown;
     for (const auto& [id, info] : pending.infos)
         if (info.incarnation == Incarnation{}) unknown.emplace_back(id, info.peer);
-    if (wanted.dry_run()) {
-        pb::Answer answer_to;
-        fill(*answer_to.mutable_member_list());
-        return answer(conn.id, stream, answer_to);
-    }
-    if (unknown.empty()) return begin(pending);
+    if (unknown.empty()) return pending.dry_run ? tell_plan(pending) : begin(pending);
     pending.probes = unknown.size();
     pending_ = std::move(pending);
     for (const auto& [id, address] : unknown) peers_.probe(id, address);
@@ -192,7 +193,8 @@ void MemberChanges::probed(const Peers::Probed& probed) {
     if (!pending_) return;
     auto found = pending_->infos.find(probed.id);
     if (found == pending_->infos.end()) return;
-    if (!probed.incarnation) {
+    if (!probed.incarnation && pending_->dry_run) pending_->absent.insert(probed.id);
+    if (!probed.incarnation && !pending_->dry_run) {
         Pending failed = std::move(*pending_);
         pending_.reset();
         return refuse(failed.conn, failed.stream,
@@ -201,12 +203,60 @@ void MemberChanges::probed(const Peers::Probed& probed) {
                                 "; the members were not changed",
                             "start the new member there first, and check the address"));
     }
-    found->second.incarnation = *probed.incarnation;
+    if (probed.incarnation) found->second.incarnation = *probed.incarnation;
     if (--pending_->probes > 0) return;
     Pending whole = std::move(*pending_);
     pending_.reset();
+    if (whole.dry_run) return tell_plan(whole);
     if (auto why = why_not(whole)) return refuse(whole.conn, whole.stream, *why);
     begin(whole);
+}
+
+/// The steps as they would be, with what each needs and survives; the last one may be one that can't be
+/// taken.
+void MemberChanges::tell_plan(const Pending& pending) {
+    PlanGiven given;
+    given.ids_used_upto = replica_.core().ids_used_upto();
+    given.up.insert(context_.dir.identity.id);
+    const Configuration& now = replica_.members().in_force();
+    for (const auto& [id, info] : pending.infos) {
+        bool is_new = !now.infos.contains(id);
+        if (is_new ? !pending.absent.contains(id) : peers_.linked(id)) given.up.insert(id);
+    }
+    for (const auto& [id, info] : now.infos)
+        if (peers_.linked(id)) given.up.insert(id);
+    auto name_of = [&](NodeId id) {
+        auto wanted = pending.infos.find(id);
+        auto known = now.infos.find(id);
+        return wanted != pending.infos.end() ? wanted->second.name
+               : known != now.infos.end()    ? known->second.name
+                                             : "member " + text_of(id);
+    };
+    Plan made = plan(now.membership, pending.target, given);
+    pb::Answer answer_to;
+    pb::MemberPlan& told = *answer_to.mutable_member_plan();
+    told.set_config_index(raw(now.index));
+    for (const PlanStep& step : made.steps) {
+        static constexpr const char* kKinds[] = {"add_learners", "joint", "leave_joint", "settle"};
+        pb::MemberPlanStep& to = *told.add_steps();
+        to.set_kind(kKinds[static_cast<size_t>(step.kind)]);
+        to.set_failures(static_cast<uint32_t>(step.any_failures));
+        auto names = [&](const std::vector<Member>& half) {
+            std::string text;
+            for (const Member& member : half)
+                text += (text.empty() ? "" : " ") + name_of(member.id) + (member.learner ? "(learner)" : "");
+            return text;
+        };
+        to.set_members(names(step.after.now) +
+                       (step.after.joint() ? " -> " + names(step.after.next) : std::string()));
+        for (const auto& half : step.halves)
+            to.add_needs(std::to_string(half.majority) + " of " + std::to_string(half.voters));
+    }
+    if (made.refused) {
+        told.set_refused(error_of(made.refused->why).what);
+        for (NodeId id : made.refused->missing) told.add_missing(name_of(id));
+    }
+    answer(pending.conn, pending.stream, answer_to);
 }
 
 /// The core wants the entry in this very turn; the answer says that the change goes on from here.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 
 #include "daemon/clients.h"
@@ -30,18 +31,21 @@ public:
 
 private:
     struct Pending {
-        io::ConnId conn;
-        uint32_t stream;
-        Index expected;
+        io::ConnId conn{};
+        uint32_t stream = 0;
+        Index expected{};
         Membership target;
         MemberInfos infos;
         size_t probes = 0;  // under way
+        bool dry_run = false;
+        std::set<NodeId> absent;  // of a dry run: new, and not at their addresses
     };
 
     void change(const ClientConn& conn, uint32_t stream, const pb::ChangeMembers& wanted);
     std::optional<Error> take_target(const pb::ChangeMembers& wanted, Pending& into) const;
     std::optional<Error> why_not(const Pending& pending) const;
     void begin(const Pending& pending);
+    void tell_plan(const Pending& pending);
     void transfer(const ClientConn& conn, uint32_t stream, NodeId to);
     NodeId next_id() const;
     void fill(pb::MemberList& list) const;

@@ -170,6 +170,43 @@ class Members(unittest.TestCase):
             self.assertEqual(voters(cluster), cluster.names)
             cluster.run("append", "still works")
 
+    def test_a_file_is_compared_planned_and_applied(self):
+        with Cluster(3) as cluster:
+            self.assertEqual(cluster.run("member", "diff", "cluster.toml").stdout, "")
+            leads = cluster.wait_leader()
+            wanted = cluster.folder / "wanted.toml"
+            blocks = (cluster.folder / "cluster.toml").read_text().split("\n[[member]]\n")
+            kept = [block for block in blocks if f'name = "{leads}"' not in block]
+            wanted.write_text("\n[[member]]\n".join(kept).replace("priority = 0", "priority = 0  # for now"))
+            diff = cluster.run("member", "diff", "wanted.toml", check=8).stdout
+            self.assertIn(f"- {leads} ", diff)
+            plan = json.loads(cluster.run("member", "apply", "wanted.toml", "--dry-run", "-o", "json").stdout)
+            self.assertEqual([step["kind"] for step in plan["steps"]], ["joint", "leave_joint"])
+            self.assertEqual(plan["steps"][0]["needs"], ["2 of 3", "2 of 2"])
+            self.assertEqual(voters(cluster), cluster.names)
+            cluster.run("member", "apply", "wanted.toml", check=2)  # nobody agreed
+            cluster.run("member", "apply", "wanted.toml", "--yes")
+            self.assertEqual(voters(cluster), [name for name in cluster.names if name != leads])
+            self.assertEqual((cluster.folder / "cluster.toml").read_text().count("[[member]]"), 2)
+            cluster.run("member", "add", "n4", "--local")
+            cluster.names.append("n4")
+            cluster.run("member", "apply", "wanted.toml", "--yes", check=7)  # it is older now
+
+    def test_a_plan_without_a_quorum_names_its_step(self):
+        with Cluster(3) as cluster:
+            leads = cluster.wait_leader()
+            others = [name for name in cluster.names if name != leads]
+            cluster.kill(others[0])
+            text = (cluster.folder / "cluster.toml").read_text()
+            blocks = text.split("\n[[member]]\n")
+            wanted = cluster.folder / "wanted.toml"
+            wanted.write_text("\n[[member]]\n".join(b for b in blocks if f'name = "{others[1]}"' not in b))
+            done = cluster.run("member", "apply", "wanted.toml", "--yes", check=7)
+            self.assertIn("step 1 can't be taken", done.stderr)
+            self.assertIn(others[0], done.stderr)
+            self.assertEqual((cluster.folder / "cluster.toml").read_text(), text)
+            cluster.run("append", "still works")
+
 
 if __name__ == "__main__":
     main()
