@@ -67,6 +67,7 @@ endif()
 if(RAFTD_SANITIZE)
     raftd_compile(-fsanitize=${RAFTD_SANITIZE} -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${RAFTD_SANITIZE})
+    raftd_compile(-DRAFTD_SANITIZED)
     if(RAFTD_SANITIZE MATCHES thread)
         # Fences are invisible to the thread sanitizer, and GCC warns of each one; Asio can do without them.
         raftd_define(BOOST_ASIO_DISABLE_FENCED_BLOCK)
