@@ -89,6 +89,7 @@ Applier::Applier(Context& context, LogReader& reader, snapshot::StoreMaker* make
 Applier::~Applier() = default;
 
 bool Applier::turn(Index upto) {
+    if (state_.applied() == upto_) moved_at_ = context_.now;
     upto_ = std::max(upto_, upto);
     if (!reading_ && state_.applied() < upto_ && context_.now >= read_again_at_)
         apply_from_memory(upto_, kEntriesATurn);
@@ -114,6 +115,7 @@ void Applier::apply_from_memory(Index upto, uint32_t entries_max) {
 }
 
 void Applier::apply(ByteView entries, Index upto) {
+    moved_at_ = context_.now;
     EntryCursor cursor(entries);
     while (const EntryHeader* header = cursor.next()) {
         if (Index{header->index} > upto) return;

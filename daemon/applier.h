@@ -39,6 +39,8 @@ public:
     void attach(StateListener* listener) { listener_ = listener; }
 
     const State& state() const { return state_; }
+    /// For so long it has had something to apply and couldn't: its entries can't be read from this disk now.
+    Duration stuck_for() const { return state_.applied() < upto_ ? context_.now - moved_at_ : Duration{}; }
     /// Applies up to `upto` = min(committed, durable here), as far as a turn goes, and writes behind when
     /// that is due. True when something is left for another turn at once.
     bool turn(Index upto);
@@ -78,6 +80,7 @@ private:
     std::vector<Slice> slices_;  // scratch
 
     Index upto_{};
+    Instant moved_at_{};  // when it last applied something, or had nothing to apply
     bool reading_ = false;
     Instant read_again_at_{};
     bool current_ = false;  // has caught up once since the start

@@ -353,7 +353,10 @@ void Pump::update_health() {
     // A leader that stops hands over by itself (daemon/leaving.h); nobody else takes the office on the way
     // out.
     bool leaves = context_.stopping && replica_.core().role() != raft::Role::leader;
-    bool may_lead = !stalled && !leaves && !(full && fit_successor_known());
+    // Nor does one whose state stands still: its disk doesn't give the entries that it lacks, and a leader
+    // admits nothing of producers before it knows them all.
+    bool stuck = applier_.stuck_for() > stall_max;
+    bool may_lead = !stalled && !stuck && !leaves && !(full && fit_successor_known());
     if (may_lead == may_lead_) return;
     may_lead_ = may_lead;
     replica_.step(context_.now, raft::Health{.may_vote = true, .may_lead = may_lead, .may_ack = true});
