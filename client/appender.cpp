@@ -212,6 +212,11 @@ void Appender::take_numbered(Pending& pending, const proto::AppendDoneItem& item
 
 void Appender::commit(Pending& pending, const proto::AppendDoneItem& item, Instant now) {
     bool forgotten = item.code == AppendCode::repeated_forgotten;
+    if (forgotten && producer_.disputed()) {
+        pending.result.why =
+            shared(Errc::unknown, "the cluster no longer remembers whose append has its number");
+        return finish(pending, Outcome::unknown, now);
+    }
     pending.result.first = Lsn{forgotten ? 0 : item.lsn_first};
     pending.result.term = Term{item.term};
     pending.result.timestamp_ms = item.timestamp_ms;

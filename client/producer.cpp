@@ -28,6 +28,7 @@ void Producer::fence(uint64_t epoch_now) {
     uint64_t raised = epoch_now - facts_.epoch;
     if (raised <= zombies_) {
         zombies_ -= raised;
+        disputed_ |= named();
         facts_.epoch = static_cast<uint32_t>(epoch_now);
         state_ = State::none;
         return;

@@ -28,6 +28,9 @@ public:
     const ProducerFacts& facts() const { return facts_; }  // as of the last time that it was opened
     uint64_t id() const { return facts_.id; }
     uint32_t epoch() const { return facts_.epoch; }
+    /// Somebody else may have held it between two epochs of this session: an answer which says only that a
+    /// number is in the log may speak of another's batch.
+    bool disputed() const { return disputed_; }
     bool named() const { return !options_.producer.empty(); }
     const std::shared_ptr<const Error>& why() const {
         return why_;
@@ -74,6 +77,7 @@ private:
     uint64_t next_ = 1;
     uint64_t loose_max_ = 0;  // under the present epoch
     uint64_t zombies_ = 0;    // openings of ours that may still happen, or have happened unseen
+    bool disputed_ = false;
     bool opened_ = false;
     Instant not_before_{INT64_MIN};  // after an answer that makes no sense
     std::shared_ptr<const Error> why_;
