@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace raftd::sim {
 
 SimClient::SimClient(Kernel& kernel, SimNetwork& network, Ledger& ledger, Reached& reached, uint32_t number,
                      std::vector<std::string> names, const ClientLoad& load)
     : kernel_(kernel),
+      actor_(kernel.add(this)),
       network_(network),
       ledger_(ledger),
       reached_(reached),
@@ -16,7 +18,10 @@ SimClient::SimClient(Kernel& kernel, SimNetwork& network, Ledger& ledger, Reache
       load_(load),
       random_(kernel.random.next()) {}
 
-SimClient::~SimClient() { session_.reset(); }
+SimClient::~SimClient() {
+    kernel_.remove(actor_);
+    session_.reset();
+}
 
 void SimClient::start() {
     machine_ =
@@ -24,11 +29,16 @@ void SimClient::start() {
     client::SessionOptions options;
     for (const std::string& name : names_) options.endpoints.push_back(name + ":7002");
     options.timeout = load_.timeout;
+    if (producers_known_) options.producer = load_.producer;
+    named_ = !options.producer.empty();
     options.seed = random_.next();
     // Numbered, an append is sent again until its fate is known; both ways of working stay in use.
-    options.exactly_once = random_.chance(load_.numbered);
+    options.exactly_once = random_.chance(load_.numbered) || named_;
     session_ = std::make_unique<client::Session>(machine_->io().network, machine_->io().clock, options);
     machine_->set_handler(this);
+    anew_ = renewed_ = false;
+    producer_id_ = 0;
+    last_committed_ = {};
     Instant now = machine_->io().clock.now();
     next_append_ = now + pause_for(load_.appends_per_second);
     next_read_ = now + pause_for(load_.reads_per_second);
@@ -71,6 +81,7 @@ void SimClient::handle(io::Event& event) { session_->handle(event); }
 void SimClient::end_turn(Instant now) {
     session_->end_turn(now);
     take_outcomes();
+    see_producer();
     bool more = false;
     if (probe_ && submit(now, true)) probe_ = false, more = true;
     while (appending_ && now >= next_append_ && load_.appends_per_second > 0) {
@@ -115,20 +126,53 @@ void SimClient::take_outcomes() {
         decided_at_ = kernel_.now();
         CHECK_EQ(done.count, open.count);
         switch (done.outcome) {
-            case client::Outcome::committed:
-                if (done.first == Lsn{}) {  // a retry came when only that it is committed was remembered
-                    ledger_.unknown(open.first, open.count);
-                    break;
-                }
-                ledger_.acknowledged(open.first, open.count, done.first, open.floor);
-                ++acked_;
-                probes_acked_ += open.probe;
-                if (network_.cut_count() > 0) reached_.hit(Reach::append_acked_while_cut);
-                break;
+            case client::Outcome::committed: take_committed(open, done); break;
             case client::Outcome::refused: ledger_.refused(open.first, open.count); break;
             case client::Outcome::unknown: ledger_.unknown(open.first, open.count); break;
         }
     }
+}
+
+void SimClient::take_committed(const Open& open, const client::Appended& done) {
+    ++acked_;
+    probes_acked_ += open.probe;
+    if (network_.cut_count() > 0) reached_.hit(Reach::append_acked_while_cut);
+    if (done.repeated) reached_.hit(Reach::append_repeated);
+    if (done.first == Lsn{}) {
+        reached_.hit(Reach::append_repeated_forgotten);
+        return ledger_.acknowledged_somewhere(open.first, open.count);
+    }
+    if (done.first <= last_committed_)
+        throw Violation(Ending::correctness, "client " + std::to_string(number_) + " has LSN " +
+                                                 std::to_string(raw(done.first)) + " behind LSN " +
+                                                 std::to_string(raw(last_committed_)) +
+                                                 " of an append that it submitted before");
+    last_committed_ = done.last();
+    ledger_.acknowledged(open.first, open.count, done.first, open.floor);
+}
+
+/// Starts anew where nothing more can be sent, since somebody else opened its producer; and to take its name,
+/// once it has met a cluster that has producers.
+void SimClient::see_producer() {
+    using State = client::Producer::State;
+    const client::Producer& producer = session_->appends().producer();
+    if (producer.id() != 0 && std::exchange(producer_id_, producer.id()) != producer.id() && renewed_)
+        reached_.hit(Reach::producer_expired);
+    renewed_ = producer_id_ != 0;
+    producers_known_ |= producer.id() != 0;
+    if (anew_ || !window_.empty()) return;
+    const State state = producer.state();
+    bool ended = state == State::fenced || state == State::expired || state == State::refused;
+    if (state == State::fenced) reached_.hit(Reach::producer_fenced);
+    if (!ended && (named_ || load_.producer.empty() || !producers_known_)) return;
+    anew_ = true;
+    kernel_.schedule_in(Duration{static_cast<int64_t>(random_.below(3'000'000'000))}, actor_, 0, 0);
+}
+
+void SimClient::fire(uint32_t, uint64_t) {
+    if (!anew_ || !running()) return;
+    kill();
+    start();
 }
 
 void SimClient::probe() {

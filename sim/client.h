@@ -23,10 +23,11 @@ struct ClientLoad {
     Duration tail_life = seconds(10);  // then it goes on elsewhere
     Duration timeout = seconds(10);
     double numbered = 0.7;  // chance that a start of the client registers as a producer
-    bool damage = false;    // members and frames may be damaged: a tail may end with that
+    std::string producer;  // name of it; empty: one of this session alone
+    bool damage = false;   // members and frames may be damaged: a tail may end with that
 };
 
-class SimClient : public io::Handler {
+class SimClient : public io::Handler, public Actor {
 public:
     /// `number` from 1; host is 100 + number. `names`: of the members, whose client addresses are NAME:7002.
     SimClient(Kernel& kernel, SimNetwork& network, Ledger& ledger, Reached& reached, uint32_t number,
@@ -37,6 +38,9 @@ public:
     void kill();
     void pause(bool paused);
     bool running() const { return session_ != nullptr; }
+    /// Kind 0: its producer was taken away or forgotten, so it starts anew, as a program would that is run
+    /// again.
+    void fire(uint32_t kind, uint64_t data) override;
     /// No more is sent from now on; what is open is waited for.
     void set_appending(bool on) { appending_ = on; }
     size_t outstanding() const { return window_.size(); }
@@ -65,6 +69,8 @@ private:
     };
     bool submit(Instant now, bool probe);
     void take_outcomes();
+    void take_committed(const Open& open, const client::Appended& done);
+    void see_producer();
     void run_tail(Instant now);
     void run_read(Instant now);
     void run_whole();
@@ -72,6 +78,7 @@ private:
     const std::string& any_name();
 
     Kernel& kernel_;
+    uint32_t actor_;
     SimNetwork& network_;
     Ledger& ledger_;
     Reached& reached_;
@@ -88,6 +95,11 @@ private:
     std::vector<std::byte> scratch_;
     uint64_t seq_ = 0, acked_ = 0, probes_acked_ = 0, records_seen_ = 0;
     bool appending_ = true, probe_ = false;
+    bool anew_ = false;  // it is to start again
+    bool named_ = false, producers_known_ = false;
+    uint64_t producer_id_ = 0;  // of this session
+    bool renewed_ = false;      // another id from here on: the first one was forgotten
+    Lsn last_committed_{};      // by this session
     Instant next_append_{}, next_read_{}, tail_until_{};
     Instant decided_at_{};  // since when nothing was, of what waits
     std::optional<client::TailId> tail_, read_, whole_;

@@ -14,6 +14,20 @@ std::string with(ByteView payload, Text&& text) {
     return proto::read_fixed(payload, fixed) ? text(fixed) : std::string("damaged");
 }
 
+std::string done_text(ByteView payload) {
+    return with<proto::AppendDone>(payload, [&](const auto& m) {
+        std::string text = "client-done";
+        for (uint32_t i = 0; i < m.count; ++i) {
+            proto::AppendDoneItem item;
+            if (payload.size() < sizeof m + (i + 1) * sizeof item) break;
+            std::memcpy(&item, payload.data() + sizeof m + i * sizeof item, sizeof item);
+            text += " #" + std::to_string(item.stream) + "=" +
+                    std::to_string(static_cast<uint32_t>(item.code)) + "@" + std::to_string(item.lsn_first);
+        }
+        return text;
+    });
+}
+
 }  // namespace
 
 std::string describe_frame(const proto::FrameHeader& header, ByteView payload) {
@@ -52,10 +66,15 @@ std::string describe_frame(const proto::FrameHeader& header, ByteView payload) {
         case FrameType::hello: return "hello";
         case FrameType::hello_ok: return "hello-ok";
         case FrameType::hello_no: return "hello-no";
-        case FrameType::append: return "client-append #" + std::to_string(header.stream);
-        case FrameType::append_done:
-            return with<proto::AppendDone>(
-                payload, [](const auto& m) { return "client-done x" + std::to_string(m.count); });
+        case FrameType::append:
+            return with<proto::Append>(payload, [&](const auto& m) {
+                return "client-append #" + std::to_string(header.stream) +
+                       " producer=" + std::to_string(m.draft.producer) + "/" +
+                       std::to_string(m.draft.producer_epoch) + ":" + std::to_string(m.draft.sequence) +
+                       " x" + std::to_string(m.draft.record_count) +
+                       ((m.flags & proto::kAppendRun) != 0 ? " run" : "");
+            });
+        case FrameType::append_done: return done_text(payload);
         case FrameType::tail_open: return "tail-open";
         case FrameType::tail_data:
             return with<proto::TailData>(payload, [](const auto& m) {

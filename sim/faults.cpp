@@ -131,7 +131,25 @@ void Faults::bring_down(uint32_t member) {
         note("kill", member);
         cluster_.kill(member);
     }
+    if (random_.chance(0.25)) spoil_store(member);
     cluster_.start_in(member, random_.chance(0.3) ? milliseconds(5) : some_time());
+}
+
+/// What is kept of the replicated state is a cache: whatever becomes of it, the member has the state again.
+void Faults::spoil_store(uint32_t member) {
+    reached_.hit(Reach::store_spoiled);
+    SimStoreDisk& store = cluster_.store(member);
+    switch (random_.below(4)) {
+        case 0: note("store_deleted", member), store.delete_all(); break;
+        case 1: note("store_old", member), store.roll_back(1 + random_.below(8)); break;
+        case 2: note("store_rot", member), store.damage(); break;
+        default: {
+            uint32_t other = any_member();
+            if (other == member) break;
+            note("store_foreign", member);
+            store.copy_from(cluster_.store(other));
+        }
+    }
 }
 
 /// The power goes at one of the next calls of this member's disk.

@@ -48,6 +48,7 @@ private:
     void split(const std::set<uint32_t>& side);
     void hit_process();
     void bring_down(uint32_t member);
+    void spoil_store(uint32_t member);
     void plant_bomb(uint32_t member);
     void hit_disk();
     void relieve_disk(uint32_t member);

@@ -1,6 +1,7 @@
 // Frames on their way through the simulated network: when they arrive, and what may go wrong with them.
 #include <algorithm>
 
+#include "proto/client.h"
 #include "sim/endpoint.h"
 
 namespace raftd::sim {
@@ -49,8 +50,10 @@ void SimNetwork::enqueue(Conn& conn, size_t end, std::span<const Slice> frames) 
                           frame.view().subspan(sizeof header));
         }
         if (astray(conn, end, frame)) continue;
-        mine.out.push_back({at, frame, {}});
-        mine.out_bytes += frame.size();
+        for (int copies = model.append_double > 0 && doubled_append(frame) ? 2 : 1; copies > 0; --copies) {
+            mine.out.push_back({at, frame, {}});
+            mine.out_bytes += frame.size();
+        }
     }
     if (mine.unheard_since == kNever) mine.unheard_since = kernel_.now();
     if (mine.out_bytes > model.kernel_bytes + io::Network::kHighWaterBytes) mine.above_high = true;
@@ -90,6 +93,19 @@ bool SimNetwork::astray(Conn& conn, size_t end, const Slice& frame) {
     Duration late = random_.chance(0.5) ? up_to(random_, milliseconds(5)) : up_to(random_, model.stray_max);
     kernel_.schedule_in(delay(conn.ends[end].host, conn.ends[1 - end].host) + late, actor_, stray, place);
     return reordered;
+}
+
+/// As if a proxy on the way had sent it twice: whoever numbers its appends doesn't mind.
+bool SimNetwork::doubled_append(const Slice& frame) {
+    proto::FrameHeader header;
+    std::memcpy(&header, frame.data(), sizeof header);
+    proto::Append append;
+    if (header.type != static_cast<uint16_t>(proto::FrameType::append) ||
+        !proto::read_fixed(frame.view().subspan(sizeof header), append) || append.draft.producer == 0 ||
+        !random_.chance(model.append_double))
+        return false;
+    ++totals.appends_doubled;
+    return true;
 }
 
 /// Behind all that was sent, the connection's end follows.

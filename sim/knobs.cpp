@@ -22,6 +22,8 @@ void draw_network(Random& random, NetModel& net) {
     net.loss = draw_chance(random, 0.2);
     net.reset = draw_chance(random, 0.01);
     net.corrupt = draw_chance(random, 0.005);
+    // Not both: of two copies one may be refused as malformed and the other land, and nobody would be wrong.
+    if (net.corrupt == 0) net.append_double = draw_chance(random, 0.1);
     net.datagram_drop = draw_chance(random, 0.2);
     net.datagram_double = draw_chance(random, 0.3);
     net.datagram_reorder = draw_chance(random, 0.5);
@@ -87,6 +89,8 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
     if (profile != Profile::quiet) {
         draw_clients(random, knobs.load);
         knobs.clients = static_cast<uint32_t>(random.between(1, 4));
+        if (knobs.clients > 1 && random.chance(0.3)) knobs.shared_names = 2;
+        knobs.own_names = static_cast<uint32_t>(random.below(2));
         if (random.chance(0.3)) knobs.cluster.segment_bytes = 32u << 10;
         if (random.chance(0.3)) knobs.cluster.batch_bytes_max = 4u << 10;
         if (random.chance(0.3)) knobs.cluster.buffer_bytes = 32u << 10;
@@ -118,6 +122,7 @@ std::string Knobs::text() const {
     number("appends_per_s", load.appends_per_second);
     number("bytes_max", load.bytes_max);
     number("window", load.window);
+    number("one_name", shared_names);
     number("segment_bytes", static_cast<double>(cluster.segment_bytes));
     flag("[network]", network);
     if (network) {

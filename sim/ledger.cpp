@@ -83,6 +83,12 @@ void Ledger::acknowledged(RecordId first, uint32_t count, Lsn lsn, Lsn floor) {
     reached_.hit(Reach::append_committed);
 }
 
+void Ledger::acknowledged_somewhere(RecordId first, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) sent({first.client, first.seq + i}).fate = Fate::acked;
+    acked_ += count;
+    reached_.hit(Reach::append_committed);
+}
+
 void Ledger::refused(RecordId first, uint32_t count) {
     for (uint32_t i = 0; i < count; ++i) {
         Sent& it = sent({first.client, first.seq + i});
@@ -116,6 +122,10 @@ void Ledger::check_complete(Lsn end) const {
     for (uint64_t lsn = 1; lsn < raw(end); ++lsn)
         if (lsn >= places_.size() || places_[lsn].client == 0)
             violated("nobody knows the record at LSN " + std::to_string(lsn));
+    for (uint32_t client = 0; client < clients_.size(); ++client)
+        for (uint64_t seq = 0; seq < clients_[client].size(); ++seq)
+            if (clients_[client][seq].fate == Fate::acked && clients_[client][seq].lsn == 0)
+                violated(text({client, seq}) + " was acknowledged and is nowhere");
     if (acked_end_ > end)
         violated("the log ends at LSN " + std::to_string(raw(end)) + ", but appends up to " +
                  std::to_string(raw(acked_end_)) + " were acknowledged");

@@ -32,6 +32,8 @@ public:
     /// Behind the highest acknowledged LSN: what is sent from now on must land there or later.
     Lsn acked_end() const { return acked_end_; }
     void acknowledged(RecordId first, uint32_t count, Lsn lsn, Lsn floor);
+    /// Committed, at LSNs that the cluster no longer remembers: they must turn up by the end.
+    void acknowledged_somewhere(RecordId first, uint32_t count);
     void refused(RecordId first, uint32_t count);
     void unknown(RecordId first, uint32_t count);
     /// A tail of any member gave this record.

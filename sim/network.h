@@ -28,6 +28,7 @@ struct NetModel {
     double reset = 0;    // chance, a frame, that its connection breaks
     double corrupt = 0;  // chance, a frame, that one of its bits arrives flipped
     double datagram_drop = 0, datagram_double = 0, datagram_reorder = 0;
+    double append_double = 0;            // of a client's numbered append: only those bear it
     Duration stray_max = seconds(2);     // how late a doubled or reordered frame comes, at most
     Duration user_timeout = seconds(3);  // unacknowledged for longer: the connection is given up
     uint64_t bytes_per_second = 100u << 20;
@@ -36,7 +37,7 @@ struct NetModel {
 
 struct NetTotals {
     uint64_t frames = 0, bytes = 0, dropped = 0, doubled = 0, reordered = 0, delayed = 0, resets = 0,
-             timed_out = 0, connections = 0, corrupted = 0;
+             timed_out = 0, connections = 0, corrupted = 0, appends_doubled = 0;
 };
 
 /// Sees each frame when it leaves and when it arrives. For checkers and traces.
@@ -128,6 +129,7 @@ private:
     void enqueue(Conn& conn, size_t end, std::span<const Slice> frames);
     void enqueue_end(Conn& conn, size_t end, io::CloseReason why);
     bool astray(Conn& conn, size_t end, const Slice& frame);
+    bool doubled_append(const Slice& frame);
     void arm(Conn& conn, size_t end, Instant at);
     void kick(Conn& conn, size_t end, Duration wait);
     void take_arrived(Conn& conn, size_t end);

@@ -42,6 +42,12 @@ enum class Reach : uint8_t {
     append_refused_client,
     append_unknown,
     append_unknown_landed,
+    append_repeated,            // a retry was told what became of the first attempt
+    append_repeated_forgotten,  // only that it is committed
+    producer_fenced,            // somebody else opened it
+    producer_expired,           // a client found its producer forgotten
+    store_spoiled,              // the state's store was deleted, rolled back, damaged or another's
+    client_frame_doubled,
     append_acked_while_cut,  // during a partition or with a member down
     tail_moved,              // went on at another member
     read_confirmed,

@@ -63,9 +63,14 @@ void Trial::set_up() {
     network_.model = knobs_.net;
     cluster_ = std::make_unique<Cluster>(kernel_, network_, trace_, result.reached, knobs_.cluster);
     ledger_ = std::make_unique<Ledger>(cluster_->truth(), result.reached);
-    for (uint32_t i = 1; i <= knobs_.clients; ++i)
+    for (uint32_t i = 1; i <= knobs_.clients; ++i) {
+        ClientLoad load = knobs_.load;
+        if (i <= knobs_.shared_names) load.producer = "shared";  // the first two, or none
+        if (i > knobs_.shared_names && i <= knobs_.shared_names + knobs_.own_names)
+            load.producer = "client-" + std::to_string(i);
         clients_.push_back(std::make_unique<SimClient>(kernel_, network_, *ledger_, result.reached, i,
-                                                       cluster_->names(), knobs_.load));
+                                                       cluster_->names(), load));
+    }
     faults_ =
         std::make_unique<Faults>(kernel_, network_, *cluster_, clients_, trace_, result.reached, knobs_);
     progress_ = std::make_unique<Progress>(kernel_, network_, *cluster_, clients_, result.reached,
@@ -185,6 +190,7 @@ void Trial::collect() {
     if (ledger_ != nullptr) result.acked = ledger_->records_acked();
     if (faults_ != nullptr) result.faults = faults_->totals();
     result.net = network_.totals;
+    result.reached.hit(Reach::client_frame_doubled, network_.totals.appends_doubled);
     result.reached.hit(Reach::frame_corrupted, network_.totals.corrupted);
     result.reached.hit(Reach::frame_stray, network_.totals.doubled + network_.totals.reordered);
     result.reached.hit(Reach::connection_timed_out, network_.totals.timed_out);

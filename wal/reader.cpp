@@ -18,7 +18,7 @@ const Mark* mark_for(const Marks& marks, const ReadRequest& request) {
     return nullptr;
 }
 
-void ReadJob::run(io::Files& files) noexcept {
+void ReadJob::read(io::Files& files) {
     for (size_t i = 0; i < stretches.size(); ++i)
         if (!read_stretch(files, stretches[i], i == 0)) return;
 }

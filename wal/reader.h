@@ -20,7 +20,9 @@ struct Stretch {
 
 class ReadJob final : public io::Job {
 public:
-    void run(io::Files& files) noexcept override;
+    void run(io::Files& files) noexcept override { read(files); }
+    /// The same outside of a worker, where a process may end in the middle (as in the simulator).
+    void read(io::Files& files);
 
     // In:
     std::string dir;

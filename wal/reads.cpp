@@ -122,12 +122,12 @@ void Log::read_done(io::Completed& done) {
 
 ReadResult Log::read_now(const ReadRequest& request) {
     std::unique_ptr<ReadJob> job = make_read(request);
-    job->run(world_.files);
+    job->read(world_.files);
     if (job->bytes_needed != 0) {
         job->into = Chunk::make(job->bytes_needed);
         job->bytes_needed = 0;
         job->code = ReadCode::beyond;
-        job->run(world_.files);
+        job->read(world_.files);
     }
     ReadResult result;
     result.code = job->code;
