@@ -14,6 +14,15 @@ std::string with(ByteView payload, Text&& text) {
     return proto::read_fixed(payload, fixed) ? text(fixed) : std::string("damaged");
 }
 
+std::string append_text(const proto::FrameHeader& header, ByteView payload) {
+    return with<proto::Append>(payload, [&](const auto& m) {
+        return "client-append #" + std::to_string(header.stream) +
+               " producer=" + std::to_string(m.draft.producer) + "/" +
+               std::to_string(m.draft.producer_epoch) + ":" + std::to_string(m.draft.sequence) + " x" +
+               std::to_string(m.draft.record_count) + ((m.flags & proto::kAppendRun) != 0 ? " run" : "");
+    });
+}
+
 std::string done_text(ByteView payload) {
     return with<proto::AppendDone>(payload, [&](const auto& m) {
         std::string text = "client-done";
@@ -66,14 +75,7 @@ std::string describe_frame(const proto::FrameHeader& header, ByteView payload) {
         case FrameType::hello: return "hello";
         case FrameType::hello_ok: return "hello-ok";
         case FrameType::hello_no: return "hello-no";
-        case FrameType::append:
-            return with<proto::Append>(payload, [&](const auto& m) {
-                return "client-append #" + std::to_string(header.stream) +
-                       " producer=" + std::to_string(m.draft.producer) + "/" +
-                       std::to_string(m.draft.producer_epoch) + ":" + std::to_string(m.draft.sequence) +
-                       " x" + std::to_string(m.draft.record_count) +
-                       ((m.flags & proto::kAppendRun) != 0 ? " run" : "");
-            });
+        case FrameType::append: return append_text(header, payload);
         case FrameType::append_done: return done_text(payload);
         case FrameType::tail_open: return "tail-open";
         case FrameType::tail_data:
