@@ -22,9 +22,9 @@ struct ClientLoad {
     bool follow = true;                // tails the log
     Duration tail_life = seconds(10);  // then it goes on elsewhere
     Duration timeout = seconds(10);
-    double numbered = 0.7;  // chance that a start of the client registers as a producer
-    std::string producer;  // name of it; empty: one of this session alone
-    bool damage = false;   // members and frames may be damaged: a tail may end with that
+    double numbered = 0.7;   // chance that a start of the client registers as a producer
+    std::string producer{};  // name of it; empty: one of this session alone
+    bool damage = false;     // members and frames may be damaged: a tail may end with that
 };
 
 class SimClient : public io::Handler, public Actor {
