@@ -19,6 +19,10 @@ enum class PlantedBug : uint8_t {
     stamp_own_clock,         // a leader stamps its own clock, whatever the voters' show (H9)
     keep_cut_configuration,  // a configuration that was cut off stays in force (B37)
     one_half_decides,        // the new half alone decides while a configuration is joint
+    dedupe_applied_only,     // a retry is looked up in the applied state, and not in the log's tail (H8)
+    expire_by_own_clock,     // producers are forgotten by the leader's clock, not by the log's time (H9)
+    answer_uncommitted,      // a retry gets the first attempt's numbers before that is committed (B81)
+    keep_producer_table,     // a new reign judges by the table of an older one
 };
 
 #ifdef RAFTD_PLANTED

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "proto/frame.h"
 
 namespace raftd::daemon {
@@ -163,6 +164,9 @@ void Appends::wait_for_first(ClientConn& conn, const io::Frame& frame, Index ind
     conn.run_ended = false;
     ++context_.counters.appends_repeated;
     EntryHeader first = replica_.buffer().header(index);
+    if (planted(PlantedBug::answer_uncommitted))
+        return answer(conn,
+                      {frame.stream, AppendCode::repeated, first.lsn_first, first.term, first.timestamp_ms});
     wait(conn, {index, conn.id, frame.stream, frame.bytes.size(), first.lsn_first, first.term,
                 first.timestamp_ms, true});
 }

@@ -121,6 +121,8 @@ void Applier::apply(ByteView entries, Index upto) {
         if (Index{header->index} > upto) return;
         if (header->kind != EntryKind::batch || header->producer != 0)
             check_known(*header, cursor.body(), state_.feature_level());
+        if (context_.options.simulated && header->kind == EntryKind::producer)
+            check_expiry(*header, cursor.body());
         Effects effects = state_.apply(*header, cursor.body());
         if (effects.producer == Effects::Producer::unknown && header->kind == EntryKind::batch) {
             // A leader places only what follows; records that came twice would be our own mistake.
@@ -129,6 +131,17 @@ void Applier::apply(ByteView entries, Index upto) {
                 "producer", header->producer)("epoch", header->producer_epoch)("sequence", header->sequence);
         }
         if (listener_ != nullptr) listener_->applied(*header, effects);
+    }
+}
+
+/// In the simulator: nobody is forgotten before the log's time says so.
+void Applier::check_expiry(const EntryHeader& header, ByteView body) const {
+    auto entry = decode_producer(body);
+    if (!entry) return;
+    for (uint64_t id : entry->expire) {
+        const Producer* producer = state_.find(id);
+        if (producer != nullptr)
+            CHECK_LE(producer->used_ms + state_.limits().producer_idle_ms, header.timestamp_ms);
     }
 }
 

@@ -60,6 +60,7 @@ private:
     struct StoreJob;
     void apply_from_memory(Index upto, uint32_t entries_max);
     void apply(ByteView entries, Index upto);
+    void check_expiry(const EntryHeader& header, ByteView body) const;
     void read(Index first, Index upto);
     void note_current();
     bool behind() const { return state_.applied() < upto_; }

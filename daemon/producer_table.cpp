@@ -1,6 +1,7 @@
 #include "daemon/producer_table.h"
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace raftd::daemon {
 
@@ -147,6 +148,10 @@ bool ProducerTable::in_tail(uint64_t producer) const {
 
 Verdict ProducerTable::look_up(uint64_t producer, uint32_t epoch, uint64_t sequence,
                                uint64_t checksum) const {
+    if (planted(PlantedBug::dedupe_applied_only)) {
+        const Producer* applied = state_.find(producer);
+        if (applied != nullptr && applied->epoch == epoch && sequence > applied->last) return {What::fresh};
+    }
     auto found = lines_.find(producer);
     const Line* line = found == lines_.end() ? nullptr : &found->second;
     const Producer* known = line == nullptr ? state_.find(producer) : nullptr;

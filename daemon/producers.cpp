@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
 #include "proto/control.pb.h"
 #include "proto/frame.h"
 
@@ -14,7 +15,7 @@ bool Producers::stand() {
     const raft::Core& core = replica_.core();
     if (core.role() != raft::Role::leader) return false;
     if (reign_ != core.term()) {
-        table_.reset();
+        if (!planted(PlantedBug::keep_producer_table)) table_.reset();
         reign_ = core.term();
     }
     if (state_.applied() > table_.upto()) table_.applied(state_.applied());
@@ -81,19 +82,23 @@ void Producers::open(const Asker& asker, const pb::OpenProducer& wanted) {
     ProducerEntry entry;
     entry.id = wanted.id();
     if (entry.id == 0) entry.name = wanted.name();
-    if (table_.adds_one(entry) && !make_room(entry))
+    // One stamp for both: what makes room by it carries it.
+    LogTime time = context_.stamp(replica_.buffer().end().timestamp_ms);
+    if (table_.adds_one(entry) && !make_room(entry, time))
         return refuse(asker, Errc::unavailable,
                       "all " + std::to_string(state_.limits().producers_max) + " producers are in use");
-    propose(asker, entry);
+    propose(asker, entry, time);
 }
 
 /// Names whom to forget, when the table is full; false when nobody may be. Idle by the log's time, which is
 /// equal everywhere and can't leap with one clock (H9).
-bool Producers::make_room(ProducerEntry& entry) const {
+bool Producers::make_room(ProducerEntry& entry, LogTime time) const {
     uint64_t limit = state_.limits().producers_max;
     if (table_.producers() < limit) return true;
     size_t needed = table_.producers() - limit + 1;
-    uint64_t now_ms = replica_.buffer().end().timestamp_ms;
+    uint64_t now_ms = raw(time);  // of the entry itself: time goes on while nobody appends
+    if (planted(PlantedBug::expire_by_own_clock))
+        now_ms = static_cast<uint64_t>(std::max<int64_t>(context_.world.clock.wall_ms(), 0));
     for (uint64_t id : state_.idle(now_ms, needed + kProducersExpiredAtOnce))
         if (!table_.in_tail(id) && entry.expire.size() < needed) entry.expire.push_back(id);
     return entry.expire.size() == needed && needed <= kProducersExpiredAtOnce;
@@ -106,10 +111,10 @@ void Producers::close(const Asker& asker, const pb::CloseProducer& wanted) {
     entry.op = ProducerEntry::Op::close;
     entry.id = wanted.id();
     entry.epoch = wanted.epoch();
-    propose(asker, entry);
+    propose(asker, entry, context_.stamp(replica_.buffer().end().timestamp_ms));
 }
 
-void Producers::propose(const Asker& asker, const ProducerEntry& entry) {
+void Producers::propose(const Asker& asker, const ProducerEntry& entry, LogTime time) {
     bool room =
         context_.world.disk.free_bytes() >= context_.options.settings.log.disk_free_min && !wal_.no_room();
     if (!room) return refuse(asker, Errc::unavailable, "too little disk space is left");
@@ -118,7 +123,6 @@ void Producers::propose(const Asker& asker, const ProducerEntry& entry) {
     std::vector<std::byte> body = encode_producer(entry);
     EntryHeader draft = draft_batch(0, body);
     draft.kind = EntryKind::producer;
-    LogTime time = context_.stamp(replica_.buffer().end().timestamp_ms);
     EntryHeader placed = replica_.propose(context_.now, draft, body, time);
     table_.push(placed, body);
     placed_.emplace_back(Index{placed.index}, asker);

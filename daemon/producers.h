@@ -65,8 +65,9 @@ private:
     void open(const Asker& asker, const pb::OpenProducer& wanted);
     void close(const Asker& asker, const pb::CloseProducer& wanted);
     void query(Query query);
-    bool make_room(ProducerEntry& entry) const;
-    void propose(const Asker& asker, const ProducerEntry& entry);
+    /// `time`: the stamp that the entry will get.
+    bool make_room(ProducerEntry& entry, LogTime time) const;
+    void propose(const Asker& asker, const ProducerEntry& entry, LogTime time);
     void answer(const Query& query);
     void answer(const Asker& asker, const pb::Answer& answer);
     void refuse(const Asker& asker, Errc code, const std::string& what, NodeId leader = {});

@@ -96,6 +96,12 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
         if (random.chance(0.3)) knobs.cluster.buffer_bytes = 32u << 10;
         if (random.chance(0.3)) knobs.cluster.in_flight_bytes_max = 16u << 10;
         if (random.chance(0.3)) knobs.cluster.append_queue_bytes_max = 128u << 10;
+        if (knobs.clients > 1 && random.chance(0.3)) {
+            knobs.few_producers = true;
+            knobs.shared_names = 0;
+            knobs.cluster.state.producers_max = knobs.clients - random.below(2);
+            knobs.cluster.state.producer_idle_ms = random.between(300, 4'000);
+        }
         if (random.chance(0.2))
             knobs.cluster.heartbeat = milliseconds(static_cast<int64_t>(random.between(50, 300)));
     }
@@ -123,6 +129,7 @@ std::string Knobs::text() const {
     number("bytes_max", load.bytes_max);
     number("window", load.window);
     number("one_name", shared_names);
+    if (few_producers) number("producers_max", static_cast<double>(cluster.state.producers_max));
     number("segment_bytes", static_cast<double>(cluster.segment_bytes));
     flag("[network]", network);
     if (network) {

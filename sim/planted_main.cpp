@@ -27,7 +27,13 @@ bool plant(std::string_view name) {
                                                   "commit_unverified",
                                                   "read_by_old_round",
                                                   "no_send_window",
-                                                  "stamp_own_clock"};
+                                                  "stamp_own_clock",
+                                                  "keep_cut_configuration",
+                                                  "one_half_decides",
+                                                  "dedupe_applied_only",
+                                                  "expire_by_own_clock",
+                                                  "answer_uncommitted",
+                                                  "keep_producer_table"};
     for (size_t i = 0; i < std::size(kNames); ++i) {
         if (kNames[i] != name) continue;
         raftd::planted_bug = static_cast<raftd::PlantedBug>(i);

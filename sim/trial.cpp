@@ -68,6 +68,7 @@ void Trial::set_up() {
         if (i <= knobs_.shared_names) load.producer = "shared";  // the first two, or none
         if (i > knobs_.shared_names && i <= knobs_.shared_names + knobs_.own_names)
             load.producer = "client-" + std::to_string(i);
+        if (knobs_.few_producers && i == 1) load.numbered = 0, load.producer.clear();
         clients_.push_back(std::make_unique<SimClient>(kernel_, network_, *ledger_, result.reached, i,
                                                        cluster_->names(), load));
     }
