@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -101,6 +102,21 @@ void check_ports(const LocalMember& member, const conf::NodeSettings& settings, 
     }
 }
 
+/// What the kernel knows of the wall clock: whether a time server keeps it, and how wrong it may be.
+void check_clock(Findings& findings) {
+    struct timex known {};
+    if (::adjtimex(&known) < 0) {
+        findings.push_back({Verdict::warning, "clock", "the kernel doesn't say how well the clock is kept"});
+        return;
+    }
+    bool kept = (known.status & STA_UNSYNC) == 0;
+    findings.push_back(
+        {kept ? Verdict::good : Verdict::warning, "clock",
+         kept ? "kept by a time server, at most " + text_of_duration(microseconds(known.maxerror)) + " wrong"
+              : "not kept by a time server; records' times, and what acts on age, depend on it "
+                "(timedatectl set-ntp true)"});
+}
+
 void check_member(const LocalMember& member, Findings& findings) {
     auto settings = conf::load_node_settings(member.config_file());
     if (!settings) {
@@ -149,6 +165,7 @@ Exit doctor(const Context& context) {
     auto daemon = find_daemon();
     findings.push_back(
         {daemon ? Verdict::good : Verdict::bad, "raftd", daemon ? *daemon : daemon.error().what});
+    check_clock(findings);
     for (const LocalMember& member : *members) check_member(member, findings);
     if (interrupted()) return Exit::interrupted;
     print(context, findings);

@@ -99,7 +99,7 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
         if (knobs.clients > 1 && random.chance(0.3)) {
             knobs.few_producers = true;
             knobs.shared_names = 0;
-            knobs.cluster.state.producers_max = knobs.clients - random.below(2);
+            knobs.cluster.state.producers_max = random.between(1, knobs.clients - 1);
             knobs.cluster.state.producer_idle_ms = random.between(300, 4'000);
         }
         if (random.chance(0.2))

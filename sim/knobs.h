@@ -21,7 +21,7 @@ struct Knobs {
     double power_share = 0.5;  // of the ends of processes: power cut rather than kill
     double rate_spread = 0;    // clocks run at 1 - spread to 1 + spread
     uint32_t clients = 2;
-    // Hardly more producers than clients, so that old ones must be forgotten; the first client has none then,
+    // No more producers than clients, so that old ones must be forgotten; the first client has none then,
     // since it is to go on whatever the log's time does.
     bool few_producers = false;
     uint32_t shared_names = 0, own_names = 0;  // so many clients have one name together, and one each

@@ -13,7 +13,7 @@ constexpr In only(std::initializer_list<Profile> profiles) {
     for (Profile profile : profiles) set |= 1u << static_cast<uint32_t>(profile);
     return set;
 }
-constexpr In kNowhere = 0;  // not before every cluster here has producers
+constexpr In kNowhere = 0;  // counted; too rare to be demanded of a batch
 constexpr In kAll = ~0u;
 constexpr In kSwarm = only({Profile::swarm});
 constexpr In kFaulty =
@@ -57,12 +57,12 @@ constexpr Point kPoints[] = {
     {"append_refused_client", kFaulty},
     {"append_unknown", kFaulty},
     {"append_unknown_landed", kFaulty},
-    {"append_repeated", kNowhere},
+    {"append_repeated", kSwarm},
     {"append_repeated_forgotten", kNowhere},
-    {"producer_fenced", kNowhere},
+    {"producer_fenced", kSwarm},
     {"producer_expired", kNowhere},
     {"store_spoiled", kDown},
-    {"client_frame_doubled", kNowhere},
+    {"client_frame_doubled", kSwarm},
     {"append_acked_while_cut", kNetwork},
     {"tail_moved", kFaulty},
     {"read_confirmed", kAll},

@@ -196,7 +196,7 @@ class Looking(unittest.TestCase):
         self.assertIn("member=n1", self.cluster.run("debug", "dump", "n1").stdout)
         segment = next((self.cluster.folder / "n1" / "data" / "wal").glob("*.wal"))
         self.assertIn("entries=1", self.cluster.run("debug", "wal", segment).stdout)
-        self.cluster.run("doctor", check=False)
+        self.assertIn("clock", self.cluster.run("doctor", check=False).stdout)
 
     def test_every_help_begins_with_two_examples(self):
         everything = self.cluster.run("help", "all").stdout.split("flags that work")[0]
