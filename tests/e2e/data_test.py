@@ -121,7 +121,8 @@ class Data(unittest.TestCase):
         self.ctl("tail", "--from", self.end(), wanted=6)
         self.ctl("tail", "--node", "n9", wanted=6)
         self.ctl("tail", "-n", "x", wanted=2)
-        self.ctl("append", "x", "--producer", "p", wanted=2)  # not built yet: absent
+        self.ctl("tail", "--cursor", "c", wanted=2)  # not built yet: absent
+        self.ctl("append", "x", "--resume", wanted=2)  # of what, without a name?
         self.ctl("append", "--endpoint", "127.0.0.1:1", "x", wanted=3)
         error = json.loads(self.ctl("get", self.end(), "-o", "json", wanted=6).stdout)["error"]
         self.assertEqual((error["code"], error["exit"]), ("not_found", 6))
@@ -192,10 +193,15 @@ class Data(unittest.TestCase):
         with Cluster(3) as cluster:
             leader = cluster.wait_leader()
             others = [name for name in cluster.names if name != leader]
+            append = subprocess.Popen(["raftctl", "append"], cwd=cluster.folder, env=ENVIRONMENT,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            append.stdin.write(b"first\n")
+            append.stdin.flush()
+            self.assertEqual(append.stdout.readline(), b"1\n")
             for name in others:
                 cluster.signal(name, signal.SIGSTOP)
-            append = subprocess.Popen(["raftctl", "append", "maybe"], cwd=cluster.folder, env=ENVIRONMENT,
-                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            append.stdin.write(b"maybe\n")
+            append.stdin.flush()
 
             def in_its_log():
                 lines = cluster.run("debug", "dump", leader).stdout.splitlines()
@@ -210,7 +216,7 @@ class Data(unittest.TestCase):
             for name in others:
                 cluster.signal(name, signal.SIGCONT)
             cluster.wait_leader()
-            self.assertIn(cluster.run("tail", "-n", "all").stdout, ("", "maybe\n"))
+            self.assertIn(cluster.run("tail", "-n", "all").stdout, ("first\n", "first\nmaybe\n"))
 
     def test_without_a_quorum_nothing_is_claimed(self):
         with Cluster(3) as cluster:
