@@ -210,13 +210,22 @@ boost::system::result<Joining, Exit> prepare(const Context& context, const Membe
 }  // namespace
 
 Exit member_add(const Context& context, const MemberAddOptions& options) {
+    // Before anything is made: a name that is taken, or a change that an earlier call began.
+    auto found = find_cluster(context);
+    if (!found) return fail(context, found.error());
+    auto present = settled_members(context, *found);
+    if (!present) return fail_change(context, present.error());
+    if (const pb::MemberInfo* there = find_name(*present, options.name); there != nullptr) {
+        if (!there->promote())
+            return fail(context, error(Errc::conflict, options.name + " is a member already",
+                                       "raftctl member replace " + options.name +
+                                           " puts a new directory in its place"));
+        auto list = change_members(
+            context, *found, [](const pb::MemberList& now) -> Result<Wanted> { return members_of(now); });
+        return list ? finish_change(context, *found, *list) : fail_change(context, list.error());
+    }
     auto joining = prepare(context, options);
     if (!joining) return joining.error();
-    if (const pb::MemberInfo* there = find_name(joining->list, options.name);
-        there != nullptr && there->id() != raw(joining->member.id))
-        return fail(context,
-                    error(Errc::conflict, options.name + " is a member already",
-                          "raftctl member replace " + options.name + " puts a new directory in its place"));
     auto wanted = [&](const pb::MemberList& list) -> Result<Wanted> {
         Wanted target = members_of(list);
         auto is_it = [&](const pb::MemberInfo& member) { return member.id() == raw(joining->member.id); };

@@ -141,6 +141,7 @@ class Members(unittest.TestCase):
             self.assertEqual(voters(cluster), cluster.names)
             cluster.run("member", "remove", "n9", check=2)
             cluster.run("member", "add", "n1", "--local", check=7)
+            self.assertFalse((cluster.folder / "n1-2").exists())
             config = (cluster.folder / "cluster.toml").read_text()
             self.assertEqual(config.count("[[member]]"), 3)
 
