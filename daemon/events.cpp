@@ -13,6 +13,16 @@ constexpr std::string_view kKinds[] = {
 };
 static_assert(std::is_sorted(std::begin(kKinds), std::end(kKinds)));
 
+/// Part of a line is what peers and clients say of themselves, so its length isn't ours to trust.
+std::string kept_part(std::string_view line) {
+    constexpr std::string_view kCut = "...";
+    if (line.size() <= Events::kLineBytesMax) return std::string(line);
+    size_t end = Events::kLineBytesMax - kCut.size();
+    auto inside_character = [&](size_t at) { return (static_cast<uint8_t>(line[at]) & 0xc0) == 0x80; };
+    for (int steps = 0; steps < 3 && inside_character(end); ++steps) --end;
+    return std::string(line.substr(0, end)).append(kCut);
+}
+
 }  // namespace
 
 bool Events::is_event(std::string_view kind) {
@@ -21,7 +31,7 @@ bool Events::is_event(std::string_view kind) {
 
 void Events::write(LogLevel level, std::string_view line) {
     if (is_event(line.substr(0, line.find(' ')))) {
-        kept_.push_back({++last_, clock_.wall_ms(), level, std::string(line)});
+        kept_.push_back({++last_, clock_.wall_ms(), level, kept_part(line)});
         if (kept_.size() > kKept) kept_.pop_front();
     }
     if (log_.wants(level)) log_.write(level, line);

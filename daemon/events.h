@@ -32,6 +32,8 @@ public:
     std::deque<MemberEvent> since(uint64_t number, size_t count_max) const;
     uint64_t last() const { return last_; }
 
+    /// A longer line is kept cut, with `...` at its end.
+    static constexpr size_t kLineBytesMax = 1024;
     /// Whether lines of this kind are events.
     static bool is_event(std::string_view kind);
 

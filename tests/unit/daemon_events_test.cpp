@@ -49,5 +49,27 @@ TEST(Events, TheNewestAreKept) {
     EXPECT_TRUE(events.since(1500, 30).empty());
 }
 
+// Some of the text is what peers say of themselves: it must not fill the memory (P7, P9).
+TEST(Events, ALongLineIsKeptCutAtACharacter) {
+    Lines lines;
+    Fixed clock;
+    Events events(lines, clock);
+    for (size_t shift = 0; shift < 4; ++shift) {
+        std::string why(shift, 'x');
+        while (why.size() < 5000) why += "\xf0\x9f\x8c\xb2";  // 4 bytes a character
+        LogLine(events, LogLevel::warn, "peer_refused")("why", why);
+        EXPECT_EQ(lines.seen.back().size(), std::string("peer_refused why=").size() + why.size());
+        std::string line = events.since(shift, 1).front().line;
+        EXPECT_LE(line.size(), Events::kLineBytesMax);
+        EXPECT_GT(line.size(), Events::kLineBytesMax - 8);
+        ASSERT_TRUE(line.ends_with("..."));
+        line.resize(line.size() - 3);
+        EXPECT_TRUE(line.ends_with("\xf0\x9f\x8c\xb2"));
+    }
+    // Bytes that are no text at all are cut all the same.
+    LogLine(events, LogLevel::warn, "peer_refused")("why", std::string(5000, '\x80'));
+    EXPECT_LE(events.since(4, 1).front().line.size(), Events::kLineBytesMax);
+}
+
 }  // namespace
 }  // namespace raftd::daemon
