@@ -1,42 +1,22 @@
 // A graceful stop in whole simulated clusters: the leader hands over first, and appenders notice nothing.
 #include <gtest/gtest.h>
 
-#include "sim/client.h"
-#include "sim/cluster.h"
+#include "tests/support/sim_fixture.h"
 
 namespace raftd::sim {
 namespace {
 
-struct LeavingTest : testing::Test {
-    Kernel kernel{21};
-    SimNetwork network{kernel, 22};
-    Trace trace;
-    Reached reached;
-    Cluster cluster{kernel, network, trace, reached, {}};
-    Ledger ledger{cluster.truth(), reached};
-    std::unique_ptr<SimClient> client;
+struct LeavingTest : SimFixture, testing::Test {
+    LeavingTest() : SimFixture(21) {}
 
     void SetUp() override {
-        for (uint32_t i = 1; i <= cluster.count(); ++i) cluster.start(i);
-        until([&] { return cluster.truth().leader() != 0 && cluster.truth().committed() > 0; });
+        start_all();
         ClientLoad load;
         load.appends_per_second = 500;
         load.reads_per_second = 0;
         load.timeout = seconds(50);
-        client = std::make_unique<SimClient>(kernel, network, ledger, reached, 1, cluster.names(), load);
-        client->start();
-        until([&] { return client->acked() > 100; });
-    }
-    template <class Done>
-    void until(Done&& done) {
-        Instant end = kernel.now() + seconds(60);
-        while (!done() && kernel.now() < end) kernel.run_until(kernel.now() + milliseconds(1));
-        ASSERT_TRUE(done());
-    }
-    uint32_t leader() const {
-        for (uint32_t i = 1; i <= cluster.count(); ++i)
-            if (cluster.up(i) && cluster.node(i)->core().role() == raft::Role::leader) return i;
-        return 0;
+        start_writer(load);
+        until([&] { return writer->acked() > 100; });
     }
 };
 
@@ -50,8 +30,8 @@ TEST_F(LeavingTest, AStoppedLeaderHandsOverAndNoAppendFails) {
         // A heartbeat of listening, the transfer, a heartbeat of silence; an election would take T or more.
         EXPECT_LT((kernel.now() - asked).ns, cluster.election_timeout().ns);
         EXPECT_NE(leader(), 0u) << "nobody leads when the old leader has gone";
-        uint64_t before = client->acked();
-        until([&] { return client->acked() > before + 50; });
+        uint64_t before = writer->acked();
+        until([&] { return writer->acked() > before + 50; });
         cluster.start(old);
         until([&] { return cluster.up(old) && cluster.node(old)->core().leader() != NodeId{}; });
     }
@@ -60,8 +40,8 @@ TEST_F(LeavingTest, AStoppedLeaderHandsOverAndNoAppendFails) {
 
 TEST_F(LeavingTest, AllStoppedAtOnceHandNothingOver) {
     Term term = cluster.node(leader())->core().term();
-    client->set_appending(false);
-    until([&] { return client->outstanding() == 0; });
+    writer->set_appending(false);
+    until([&] { return writer->outstanding() == 0; });
     Instant asked = kernel.now();
     for (uint32_t i = 1; i <= cluster.count(); ++i) cluster.stop(i);
     until([&] {
@@ -85,8 +65,8 @@ TEST_F(LeavingTest, ADeadSuccessorDoesNotHoldTheStopUp) {
     EXPECT_LT((kernel.now() - asked).ns, seconds(8).ns);
     for (uint32_t i = 1; i <= cluster.count(); ++i)
         if (i != old) cluster.pause(i, false);
-    uint64_t before = client->acked();
-    until([&] { return client->acked() > before; });
+    uint64_t before = writer->acked();
+    until([&] { return writer->acked() > before; });
 }
 
 }  // namespace

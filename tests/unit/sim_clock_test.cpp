@@ -2,44 +2,32 @@
 // sim/log_time.h run besides, on every entry.
 #include <gtest/gtest.h>
 
-#include "sim/client.h"
-#include "sim/cluster.h"
+#include "tests/support/sim_fixture.h"
 
 namespace raftd::sim {
 namespace {
 
 constexpr int64_t kYear = 365ll * 24 * 3600 * 1000;
 
-struct ClockTest : testing::TestWithParam<int64_t> {
-    Kernel kernel{21};
-    SimNetwork network{kernel, 22};
-    Trace trace;
-    Reached reached;
-    Cluster cluster{kernel, network, trace, reached, {}};
-    Ledger ledger{cluster.truth(), reached};
-    std::unique_ptr<SimClient> writer;
+struct ClockTest : SimFixture, testing::TestWithParam<int64_t> {
+    ClockTest() : SimFixture(21) {}
 
     void SetUp() override {
         ClientLoad load;
         load.appends_per_second = 50;
         load.reads_per_second = 0;
         for (uint32_t i = 1; i <= cluster.count(); ++i) cluster.start(i);
-        writer = std::make_unique<SimClient>(kernel, network, ledger, reached, 1, cluster.names(), load);
-        writer->start();
+        start_writer(load);
         until_acked(20);
     }
     void until_acked(uint64_t more) {
         uint64_t wanted = writer->acked() + more;
-        Instant end = kernel.now() + seconds(60);
-        while (writer->acked() < wanted && kernel.now() < end)
-            kernel.run_until(kernel.now() + milliseconds(5));
-        ASSERT_GE(writer->acked(), wanted);
+        until([&] { return writer->acked() >= wanted; });
     }
     int64_t true_ms() const { return kWallStartMs + kernel.now().ns / 1'000'000; }
     /// How far the log's time is from the time, in ms; positive: ahead.
     int64_t off() { return static_cast<int64_t>(cluster.truth().committed_time_ms()) - true_ms(); }
     void jump(uint32_t member) { cluster.clock(member).set_wall(kernel.now(), GetParam()); }
-    uint32_t leader() { return cluster.truth().leader(); }
     bool has_alarm(uint32_t member, const std::string& name) const {
         return cluster.dump(member).find("alarm=clock_skew member=" + name + " ") != std::string::npos;
     }

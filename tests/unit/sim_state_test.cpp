@@ -2,40 +2,22 @@
 // full.
 #include <gtest/gtest.h>
 
-#include "sim/client.h"
-#include "sim/cluster.h"
+#include "tests/support/sim_fixture.h"
 
 namespace raftd::sim {
 namespace {
 
-struct StateTest : testing::Test {
-    Kernel kernel{21};
-    SimNetwork network{kernel, 22};
-    Trace trace;
-    Reached reached;
-    Cluster cluster{kernel, network, trace, reached, {}};
-    Ledger ledger{cluster.truth(), reached};
-    std::unique_ptr<SimClient> writer;
+struct StateTest : SimFixture, testing::Test {
+    StateTest() : SimFixture(21) {}
 
     void SetUp() override {
-        for (uint32_t i = 1; i <= cluster.count(); ++i) cluster.start(i);
-        until([&] { return cluster.truth().leader() != 0 && cluster.truth().committed() > 0; });
+        start_all();
         ClientLoad load;
         load.appends_per_second = 200;
         load.reads_per_second = 0;
-        writer = std::make_unique<SimClient>(kernel, network, ledger, reached, 1, cluster.names(), load);
-        writer->start();
+        start_writer(load);
         run_for(seconds(4));
     }
-    template <class Done>
-    void until(Done&& done) {
-        Instant end = kernel.now() + seconds(90);
-        while (!done() && kernel.now() < end) kernel.run_until(kernel.now() + milliseconds(5));
-        ASSERT_TRUE(done());
-    }
-    void run_for(Duration time) { kernel.run_until(kernel.now() + time); }
-    const daemon::State& state(uint32_t member) { return cluster.node(member)->state(); }
-    uint32_t follower() { return cluster.truth().leader() == 1 ? 2 : 1; }
 
     /// Everybody has applied all there is, and has the same state.
     void expect_all_equal() {

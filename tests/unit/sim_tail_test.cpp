@@ -4,8 +4,7 @@
 #include <array>
 
 #include "client/session.h"
-#include "sim/client.h"
-#include "sim/cluster.h"
+#include "tests/support/sim_fixture.h"
 
 namespace raftd::sim {
 namespace {
@@ -44,20 +43,8 @@ private:
     client::TailId tail_{};
 };
 
-struct TailTest : testing::Test {
-    Kernel kernel{31};
-    SimNetwork network{kernel, 32};
-    Trace trace;
-    Reached reached;
-    Cluster cluster{kernel, network, trace, reached, {}};
-    Ledger ledger{cluster.truth(), reached};
-
-    template <class Done>
-    void until(Done&& done) {
-        Instant end = kernel.now() + seconds(60);
-        while (!done() && kernel.now() < end) kernel.run_until(kernel.now() + milliseconds(5));
-        ASSERT_TRUE(done());
-    }
+struct TailTest : SimFixture, testing::Test {
+    TailTest() : SimFixture(31) {}
 };
 
 // A follower knows of the commit before its own disk has the entries. A time was once looked up in files
@@ -66,9 +53,8 @@ TEST_F(TailTest, ATimeThatOnlyMemoryHoldsIsFound) {
     for (uint32_t i = 1; i <= 3; ++i) cluster.start(i);
     ClientLoad load;
     load.appends_per_second = 100, load.batch_max = 1, load.reads_per_second = 0;
-    SimClient writer(kernel, network, ledger, reached, 1, cluster.names(), load);
-    writer.start();
-    until([&] { return writer.acked() > 20; });
+    start_writer(load);
+    until([&] { return writer->acked() > 20; });
     uint32_t slow = cluster.truth().leader() % 3 + 1;
     cluster.disk(slow).hung_until = kernel.now() + milliseconds(700);
     kernel.run_until(kernel.now() + milliseconds(100));

@@ -1,0 +1,57 @@
+// A simulated cluster for tests of whole members: its world, and virtual time that passes until something
+// holds.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "sim/client.h"
+#include "sim/cluster.h"
+
+namespace raftd::sim {
+
+struct SimFixture {
+    Kernel kernel;
+    SimNetwork network;
+    Trace trace;
+    Reached reached;
+    Cluster cluster;
+    Ledger ledger{cluster.truth(), reached};
+    std::unique_ptr<SimClient> writer;
+
+    explicit SimFixture(uint64_t seed, const ClusterOptions& options = {})
+        : kernel(seed), network(kernel, seed + 1), cluster(kernel, network, trace, reached, options) {}
+
+    template <class Done>
+    void until(Done&& done, Duration at_most = seconds(90)) {
+        Instant end = kernel.now() + at_most;
+        while (!done() && kernel.now() < end) kernel.run_until(kernel.now() + milliseconds(1));
+        ASSERT_TRUE(done());
+    }
+    void run_for(Duration time) { kernel.run_until(kernel.now() + time); }
+
+    void start_all() {
+        for (uint32_t i = 1; i <= cluster.count(); ++i) cluster.start(i);
+        until([&] { return leader() != 0 && cluster.truth().committed() > 0; });
+    }
+    void start_writer(const ClientLoad& load) {
+        writer = std::make_unique<SimClient>(kernel, network, ledger, reached, 1, cluster.names(), load);
+        writer->start();
+    }
+
+    /// 0: nobody leads.
+    uint32_t leader() { return cluster.truth().leader(); }
+    uint32_t follower() { return leader() == 1 ? 2 : 1; }
+    const daemon::State& state(uint32_t member) const { return cluster.node(member)->state(); }
+    /// Cuts every way between this member and the others, or heals them.
+    void isolate(uint32_t member, bool on) {
+        for (uint32_t other = 1; other <= cluster.count(); ++other) {
+            if (other == member) continue;
+            network.cut(member, other, on);
+            network.cut(other, member, on);
+        }
+    }
+};
+
+}  // namespace raftd::sim
