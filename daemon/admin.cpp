@@ -1,27 +1,14 @@
 #include "daemon/admin.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include "base/uuid.h"
 #include "daemon/feature_changes.h"
 #include "daemon/pump.h"
+#include "daemon/replies.h"
 #include "proto/control.pb.h"
 #include "proto/frame.h"
 
 namespace raftd::daemon {
 namespace {
-
-/// With maps in order: the same answer is the same bytes, and a run of the simulator repeats.
-std::string serialize(const pb::Answer& answer) {
-    std::string text;
-    google::protobuf::io::StringOutputStream stream(&text);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    answer.SerializeToCodedStream(&coded);
-    coded.Trim();
-    return text;
-}
 
 const char* role_text(const raft::View& view, NodeId self) {
     for (const Member& member : view.membership.members.now)
@@ -109,8 +96,7 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
         error.set_what("this member doesn't know the request");
         error.set_hint("compare the versions: raftctl version, raftctl status");
     }
-    std::string text = serialize(answer);
-    clients_.send(conn.id, proto::make_message_frame(proto::FrameType::answer, frame.stream, as_bytes(text)));
+    daemon::answer(clients_, conn.id, frame.stream, answer);
     return true;
 }
 

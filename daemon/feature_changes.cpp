@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/features.h"
+#include "daemon/replies.h"
 #include "proto/control.pb.h"
-#include "proto/frame.h"
 
 namespace raftd::daemon {
 namespace {
@@ -24,7 +24,7 @@ bool FeatureChanges::request(const ClientConn& conn, uint32_t stream, const pb::
     if (!request.has_features()) return false;
     pb::Answer answer_to;
     fill(*answer_to.mutable_features(), false);
-    answer(conn.id, stream, answer_to);
+    answer(clients_, conn.id, stream, answer_to);
     return true;
 }
 
@@ -67,7 +67,7 @@ void FeatureChanges::raise(const ClientConn& conn, uint32_t stream, uint32_t wan
     if (level <= now) {
         pb::Answer answer_to;
         fill(*answer_to.mutable_features(), false);
-        return answer(conn.id, stream, answer_to);
+        return answer(clients_, conn.id, stream, answer_to);
     }
     if (std::string who = who_lacks(level); !who.empty())
         return refuse(conn.id, stream,
@@ -99,7 +99,7 @@ void FeatureChanges::turn() {
         if (waiter.level <= context_.feature_level) {
             pb::Answer answer_to;
             fill(*answer_to.mutable_features(), true);
-            answer(waiter.conn, waiter.stream, answer_to);
+            answer(clients_, waiter.conn, waiter.stream, answer_to);
             return true;
         }
         if (core.role() == raft::Role::leader && core.term() == waiter.term) return false;
@@ -126,19 +126,7 @@ void FeatureChanges::fill(pb::Features& features, bool raised) const {
 }
 
 void FeatureChanges::refuse(io::ConnId conn, uint32_t stream, const Error& why) {
-    pb::Answer answer_to;
-    pb::Error& refusal = *answer_to.mutable_error();
-    refusal.set_code(static_cast<uint32_t>(why.code));
-    refusal.set_what(why.what);
-    refusal.set_hint(why.hint);
-    refusal.set_leader(raw(replica_.core().leader()));
-    answer(conn, stream, answer_to);
-}
-
-void FeatureChanges::answer(io::ConnId conn, uint32_t stream, const pb::Answer& answer) {
-    if (!clients_.owns(conn)) return;
-    std::string text = answer.SerializeAsString();
-    clients_.send(conn, proto::make_message_frame(proto::FrameType::answer, stream, as_bytes(text)));
+    daemon::refuse(clients_, conn, stream, why, replica_.core().leader());
 }
 
 }  // namespace raftd::daemon

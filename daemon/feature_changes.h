@@ -10,7 +10,6 @@
 #include "daemon/replica.h"
 
 namespace raftd::pb {
-class Answer;
 class Features;
 class Request;
 }  // namespace raftd::pb
@@ -40,7 +39,6 @@ private:
     std::string who_lacks(uint32_t level) const;
     void propose(uint32_t level);
     void fill(pb::Features& features, bool raised) const;
-    void answer(io::ConnId conn, uint32_t stream, const pb::Answer& answer);
     void refuse(io::ConnId conn, uint32_t stream, const Error& why);
 
     Context& context_;

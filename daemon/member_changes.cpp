@@ -5,8 +5,8 @@
 
 #include "conf/units.h"
 #include "daemon/membership_plan.h"
+#include "daemon/replies.h"
 #include "proto/control.pb.h"
-#include "proto/frame.h"
 
 namespace raftd::daemon {
 namespace {
@@ -87,7 +87,7 @@ bool MemberChanges::request(const ClientConn& conn, uint32_t stream, const pb::R
     } else {
         return false;
     }
-    answer(conn.id, stream, answer_to);
+    answer(clients_, conn.id, stream, answer_to);
     return true;
 }
 
@@ -256,7 +256,7 @@ void MemberChanges::tell_plan(const Pending& pending) {
         told.set_refused(error_of(made.refused->why).what);
         for (NodeId id : made.refused->missing) told.add_missing(name_of(id));
     }
-    answer(pending.conn, pending.stream, answer_to);
+    answer(clients_, pending.conn, pending.stream, answer_to);
 }
 
 /// The core wants the entry in this very turn; the answer says that the change goes on from here.
@@ -267,7 +267,7 @@ void MemberChanges::begin(const Pending& pending) {
     replica_.step(context_.now, raft::ev::ProposeMembership{pending.target});
     pb::Answer answer_to;
     fill(*answer_to.mutable_member_list());
-    answer(pending.conn, pending.stream, answer_to);
+    answer(clients_, pending.conn, pending.stream, answer_to);
 }
 
 void MemberChanges::transfer(const ClientConn& conn, uint32_t stream, NodeId to) {
@@ -279,23 +279,11 @@ void MemberChanges::transfer(const ClientConn& conn, uint32_t stream, NodeId to)
     if (to != context_.dir.identity.id) replica_.step(context_.now, raft::ev::Transfer{to});
     pb::Answer answer_to;
     answer_to.mutable_transfer_begun();
-    answer(conn.id, stream, answer_to);
+    answer(clients_, conn.id, stream, answer_to);
 }
 
 void MemberChanges::refuse(io::ConnId conn, uint32_t stream, const Error& why) {
-    pb::Answer answer_to;
-    pb::Error& refusal = *answer_to.mutable_error();
-    refusal.set_code(static_cast<uint32_t>(why.code));
-    refusal.set_what(why.what);
-    refusal.set_hint(why.hint);
-    refusal.set_leader(raw(replica_.core().leader()));
-    answer(conn, stream, answer_to);
-}
-
-void MemberChanges::answer(io::ConnId conn, uint32_t stream, const pb::Answer& answer) {
-    if (!clients_.owns(conn)) return;
-    std::string text = answer.SerializeAsString();
-    clients_.send(conn, proto::make_message_frame(proto::FrameType::answer, stream, as_bytes(text)));
+    daemon::refuse(clients_, conn, stream, why, replica_.core().leader());
 }
 
 }  // namespace raftd::daemon

@@ -12,7 +12,6 @@
 #include "daemon/replica.h"
 
 namespace raftd::pb {
-class Answer;
 class ChangeMembers;
 class MemberList;
 class Request;
@@ -49,7 +48,6 @@ private:
     void transfer(const ClientConn& conn, uint32_t stream, NodeId to);
     NodeId next_id() const;
     void fill(pb::MemberList& list) const;
-    void answer(io::ConnId conn, uint32_t stream, const pb::Answer& answer);
     void refuse(io::ConnId conn, uint32_t stream, const Error& why);
 
     Context& context_;

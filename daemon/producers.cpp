@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/planted.h"
+#include "daemon/replies.h"
 #include "proto/control.pb.h"
-#include "proto/frame.h"
 
 namespace raftd::daemon {
 
@@ -219,17 +219,11 @@ void Producers::fill(pb::ProducerAnswer& into, const Producer& producer) const {
 }
 
 void Producers::answer(const Asker& asker, const pb::Answer& answer) {
-    if (clients_.find(asker.conn) == nullptr) return;
-    clients_.send(asker.conn, proto::make_message_frame(proto::FrameType::answer, asker.stream,
-                                                        as_bytes(answer.SerializeAsString())));
+    daemon::answer(clients_, asker.conn, asker.stream, answer);
 }
 
 void Producers::refuse(const Asker& asker, Errc code, const std::string& what, NodeId leader) {
-    pb::Answer said;
-    said.mutable_error()->set_code(static_cast<uint32_t>(code));
-    said.mutable_error()->set_what(what);
-    said.mutable_error()->set_leader(raw(leader));
-    answer(asker, said);
+    daemon::refuse(clients_, asker.conn, asker.stream, error(code, what), leader);
 }
 
 }  // namespace raftd::daemon
