@@ -126,9 +126,8 @@ void MemberChanges::change(const ClientConn& conn, uint32_t stream, const pb::Ch
     for (const auto& [id, info] : pending.infos)
         if (info.incarnation == Incarnation{}) unknown.emplace_back(id, info.peer);
     if (unknown.empty()) return pending.dry_run ? tell_plan(pending) : begin(pending);
-    pending.probes = unknown.size();
+    for (const auto& [id, address] : unknown) pending.probes.insert(peers_.probe(id, address));
     pending_ = std::move(pending);
-    for (const auto& [id, address] : unknown) peers_.probe(id, address);
 }
 
 /// Reads the wanted members. Who is a member already keeps its incarnation; names and addresses are unique.
@@ -190,9 +189,9 @@ std::optional<Error> MemberChanges::why_not(const Pending& pending) const {
 }
 
 void MemberChanges::probed(const Peers::Probed& probed) {
-    if (!pending_) return;
+    // One that was sent out for an earlier change, since refused, says nothing about this one.
+    if (!pending_ || pending_->probes.erase(probed.number) == 0) return;
     auto found = pending_->infos.find(probed.id);
-    if (found == pending_->infos.end()) return;
     if (!probed.incarnation && pending_->dry_run) pending_->absent.insert(probed.id);
     if (!probed.incarnation && !pending_->dry_run) {
         Pending failed = std::move(*pending_);
@@ -204,7 +203,7 @@ void MemberChanges::probed(const Peers::Probed& probed) {
                             "start the new member there first, and check the address"));
     }
     if (probed.incarnation) found->second.incarnation = *probed.incarnation;
-    if (--pending_->probes > 0) return;
+    if (!pending_->probes.empty()) return;
     Pending whole = std::move(*pending_);
     pending_.reset();
     if (whole.dry_run) return tell_plan(whole);

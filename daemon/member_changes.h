@@ -35,7 +35,7 @@ private:
         Index expected{};
         Membership target;
         MemberInfos infos;
-        size_t probes = 0;  // under way
+        std::set<uint64_t> probes;  // numbers of those under way
         bool dry_run = false;
         std::set<NodeId> absent;  // of a dry run: new, and not at their addresses
     };

@@ -96,13 +96,13 @@ void Peers::opened(const io::Opened& opened) {
         return;
     }
     Conn& conn = conns_.at(opened.conn);
-    Slice hello = encode_hello(context_, conn.peer, conn.probe);
+    Slice hello = encode_hello(context_, conn.peer, conn.probe != 0);
     context_.world.network.send(conn.id, {&hello, 1});
 }
 
 void Peers::closed(const io::Closed& closed) {
     auto found = conns_.find(closed.conn);
-    if (found != conns_.end() && found->second.probe)
+    if (found != conns_.end() && found->second.probe != 0)
         return probed(found->second, std::nullopt, std::string(io::text_of(closed.why)));
     forget(closed.conn);
 }
@@ -115,7 +115,7 @@ void Peers::drop(io::ConnId conn) {
 void Peers::forget(io::ConnId id) {
     auto found = conns_.find(id);
     if (found == conns_.end()) return;
-    NodeId peer_id = found->second.probe ? NodeId{} : found->second.peer;
+    NodeId peer_id = found->second.probe != 0 ? NodeId{} : found->second.peer;
     conns_.erase(found);
     Peer* peer = find(peer_id);
     if (peer == nullptr || peer->conn != id) return;
@@ -190,8 +190,8 @@ void Peers::hello_ok(Conn& conn, const io::Frame& frame) {
                           "answers at the address of member " + std::to_string(raw(conn.peer)) +
                               " as member " + std::to_string(raw(greeting->id)),
                           "check the addresses in cluster.toml"};
-    if (conn.probe && refusal) return probed(conn, std::nullopt, refusal->what);
-    if (conn.probe) return probed(conn, greeting->incarnation, {});
+    if (conn.probe != 0 && refusal) return probed(conn, std::nullopt, refusal->what);
+    if (conn.probe != 0) return probed(conn, greeting->incarnation, {});
     if (refusal) return refuse(conn, *refusal);
     greeted(conn, *greeting);
 }
@@ -258,7 +258,7 @@ void Peers::refuse(Conn& conn, const Refusal& refusal) {
 
 void Peers::hello_no(Conn& conn, const io::Frame& frame) {
     std::optional<Refusal> refusal = decode_hello_no(frame.bytes.view());
-    if (conn.probe) return probed(conn, std::nullopt, refusal ? refusal->what : "speaks no sense");
+    if (conn.probe != 0) return probed(conn, std::nullopt, refusal ? refusal->what : "speaks no sense");
     if (!refusal) return drop(conn.id);
     using Code = Refusal::Code;
     // These three say that *this* directory must not run: another start of it was seen, or it isn't the
@@ -306,13 +306,14 @@ const std::optional<proto::Trailer>& Peers::trailer(NodeId id) const {
     return peer != nullptr ? peer->trailer : kNone;
 }
 
-void Peers::probe(NodeId id, const std::string& address) {
+uint64_t Peers::probe(NodeId id, const std::string& address) {
     io::ConnId conn = context_.world.network.connect(io::ConnClass::peer_control, address);
-    conns_.emplace(conn, Conn{conn, id, false, false, context_.now + kProbeWithin, 0, true});
+    conns_.emplace(conn, Conn{conn, id, false, false, context_.now + kProbeWithin, 0, ++probe_last_});
+    return probe_last_;
 }
 
 void Peers::probed(Conn& conn, std::optional<Incarnation> incarnation, std::string failure) {
-    probed_.push_back({conn.peer, incarnation, std::move(failure)});
+    probed_.push_back({conn.probe, conn.peer, incarnation, std::move(failure)});
     drop(conn.id);
 }
 
@@ -344,7 +345,7 @@ void Peers::tick(Instant now) {
         if (!conn.ready && conn.greet_by <= now) late.push_back(id);
     for (io::ConnId id : late) {
         Conn& conn = conns_.at(id);
-        if (conn.probe)
+        if (conn.probe != 0)
             probed(conn, std::nullopt, "no answer");
         else
             drop(id);

@@ -40,8 +40,10 @@ public:
     /// Another configuration is in force: dials who is new, and lets go who is gone once it leaves.
     void follow_members();
     /// Shakes hands with whoever answers at `address`, to learn whether it is member `id`, and hangs up.
-    void probe(NodeId id, const std::string& address);
+    /// Returns the probe's number, never given again: an id may be probed at two addresses at a time.
+    uint64_t probe(NodeId id, const std::string& address);
     struct Probed {
+        uint64_t number;
         NodeId id;
         std::optional<Incarnation> incarnation;  // nothing: `failure` says why
         std::string failure;
@@ -68,7 +70,7 @@ private:
         bool accepted, ready = false;
         Instant greet_by;
         uint64_t boots_needed = 0;  // version of the boots file that must be on disk first
-        bool probe = false;
+        uint64_t probe = 0;         // its number; 0: none
     };
     struct Peer {
         NodeId id;
@@ -106,6 +108,7 @@ private:
     std::map<io::ConnId, Conn> conns_;  // ordered: it is walked
     std::vector<LinkChange> changes_;
     std::vector<Probed> probed_;
+    uint64_t probe_last_ = 0;
     uint64_t boots_version_ = 0, boots_on_disk_ = 0;
     bool boots_in_flight_ = false;
 };

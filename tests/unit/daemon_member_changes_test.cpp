@@ -1,0 +1,96 @@
+// Changes of members, asked of a real leader: who is new is asked for its identity first.
+#include "tests/support/sim_fixture.h"
+#include "tests/support/talker.h"
+
+namespace raftd::sim {
+namespace {
+
+struct MemberChangesTest : SimFixture, testing::Test {
+    MemberChangesTest() : SimFixture(41) {}
+    Talker asker{kernel, network, 150};
+
+    void SetUp() override {
+        start_all();
+        asker.be_client_of(Cluster::name_of(leader()));
+    }
+    const pb::Answer& answer(uint32_t stream) {
+        until([&] { return asker.answers.contains(stream); });
+        return asker.answers[stream];
+    }
+    pb::MemberList list() {
+        pb::Request request;
+        request.mutable_list_members();
+        return answer(asker.ask(request)).member_list();
+    }
+    struct New {
+        uint64_t id;
+        std::string name, peer;
+    };
+    /// The members as they are, and these as learners.
+    uint32_t add(const std::vector<New>& added) {
+        pb::MemberList now = list();
+        pb::Request request;
+        pb::ChangeMembers& change = *request.mutable_change_members();
+        change.set_expected_config_index(now.config_index());
+        *change.mutable_target() = now.members();
+        for (const New& one : added) {
+            pb::MemberInfo& info = *change.add_target();
+            info.set_id(one.id);
+            info.set_name(one.name);
+            info.set_peer(one.peer);
+            info.set_client(one.name + ":7002");
+        }
+        return asker.ask(request);
+    }
+};
+
+/// Somebody who listens at an address of peers, and answers when it is told to.
+struct Newcomer {
+    Talker talker;
+    Newcomer(Kernel& kernel, SimNetwork& network, uint32_t host, const std::string& address)
+        : talker(kernel, network, host) {
+        talker.listen(io::ConnClass::peer_control, address);
+    }
+    bool asked() const { return !talker.got.empty(); }
+    void greet(uint64_t id, uint64_t incarnation) {
+        pb::Hello hello;
+        ByteView message = proto::message_in(talker.got.front().bytes.view());
+        ASSERT_TRUE(hello.ParseFromArray(message.data(), static_cast<int>(message.size())));
+        EXPECT_TRUE(hello.probe());
+        pb::HelloOk ok;
+        ok.set_version(1);
+        *ok.mutable_cluster_id() = hello.cluster_id();
+        ok.set_node_id(id);
+        ok.mutable_incarnation()->set_high(incarnation);
+        ok.mutable_incarnation()->set_low(incarnation);
+        ok.set_boot(1);
+        talker.send_message(talker.got.front().conn, proto::FrameType::hello_ok, 0, ok);
+    }
+};
+
+// A change that was refused leaves probes under way. What they find once reached the next change, when that
+// wanted the same id at another address: it took the wrong directory for its new member (P6).
+TEST_F(MemberChangesTest, AnEarlierProbeSaysNothingToALaterChange) {
+    Newcomer first(kernel, network, 151, "first:7001"), second(kernel, network, 152, "second:7001");
+    uint32_t refused = add({{4, "n4", "first:7001"}, {5, "n5", "nobody:7001"}});
+    until([&] { return first.asked(); });
+    ASSERT_TRUE(answer(refused).has_error());
+    EXPECT_NE(answer(refused).error().what().find("n5 at nobody:7001"), std::string::npos)
+        << answer(refused).error().what();
+
+    uint32_t wanted = add({{4, "n4", "second:7001"}});
+    until([&] { return second.asked(); });
+    first.greet(4, 111);
+    run_for(milliseconds(100));
+    EXPECT_FALSE(asker.answers.contains(wanted)) << "only the first directory was heard";
+    second.greet(4, 222);
+    const pb::Answer& begun = answer(wanted);
+    ASSERT_TRUE(begun.has_member_list()) << begun.error().what();
+    pb::MemberList now = list();
+    ASSERT_EQ(now.members_size(), 4);
+    EXPECT_EQ(now.members(3).peer(), "second:7001");
+    EXPECT_EQ(now.members(3).incarnation().high(), 222u);
+}
+
+}  // namespace
+}  // namespace raftd::sim
