@@ -14,6 +14,7 @@ const char* name_of_feature_level(uint32_t level) {
     switch (level) {
         case 1: return "batches, members";
         case 2: return "producers: appends that are sent again land once";
+        case 3: return "archives and snapshots, retention, cursors, checkpoints";
         default: return "";
     }
 }

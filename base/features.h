@@ -11,7 +11,7 @@
 namespace raftd {
 
 /// The newest level that this source knows.
-inline constexpr uint32_t kFeatureLevelNewest = 2;
+inline constexpr uint32_t kFeatureLevelNewest = 3;
 
 /// The newest level that this program takes part in. Tests build an older program from the same source, by
 /// RAFTD_FEATURE_LEVEL at features.cpp.
@@ -28,6 +28,13 @@ constexpr uint32_t level_of(EntryKind kind) {
         case EntryKind::membership:
         case EntryKind::feature: return 1;
         case EntryKind::producer: return 2;
+        case EntryKind::cut:
+        case EntryKind::trim:
+        case EntryKind::retention:
+        case EntryKind::cursor:
+        case EntryKind::checkpoint_begin:
+        case EntryKind::checkpoint_chunk:
+        case EntryKind::checkpoint_commit: return 3;
         default: return 0;
     }
 }

@@ -22,6 +22,7 @@ struct StoredState {
     snapshot::StateHeader header{};
     std::vector<ProducerLine> producers;
     std::vector<uint64_t> used_ids, configs;
+    std::vector<std::pair<uint64_t, snapshot::ArchiveMarkRecord>> marks;
     std::string unknown;  // a key or value that can't be read
 };
 
@@ -44,6 +45,11 @@ void take(StoredState& into, std::string_view key, std::string_view value) {
     } else if (auto index = snapshot::number_in(key, snapshot::kConfigKeys)) {
         into.configs.push_back(*index);
         return;
+    } else if (auto first = snapshot::number_in(key, snapshot::kArchiveMarkKeys)) {
+        if (auto mark = snapshot::decode_archive_mark(value)) {
+            into.marks.emplace_back(*first, *mark);
+            return;
+        }
     }
     if (into.unknown.empty()) into.unknown = printable(key);
 }
@@ -90,6 +96,13 @@ Json json_of(const StoredState& state) {
                           .add("name", line.name));
     for (uint64_t id : state.used_ids) used.add(Json::object().add("id", id));
     for (uint64_t index : state.configs) configs.add(Json::object().add("index", index));
+    Json marks = Json::array();
+    for (const auto& [first, record] : state.marks)
+        marks.add(Json::object()
+                      .add("first_index", first)
+                      .add("lsn_first", record.lsn_first)
+                      .add("timestamp_ms", record.timestamp_ms)
+                      .add("bytes_before", record.bytes_before));
     Json mark = Json::object()
                     .add("cluster_id", to_hex(state.mark.cluster_id))
                     .add("incarnation", to_hex(state.mark.incarnation))
@@ -103,6 +116,11 @@ Json json_of(const StoredState& state) {
         .add("mark", mark)
         .add("feature_level", uint64_t{state.header.feature_level})
         .add("answers_given", state.header.answers_given)
+        .add("archive", Json::object()
+                            .add("bytes", state.header.archive_bytes)
+                            .add("entries", state.header.archive_entries)
+                            .add("records", state.header.archive_records))
+        .add("archives", marks)
         .add("used_ids", used)
         .add("configs", configs)
         .add("producers", producers);
@@ -120,6 +138,9 @@ std::string text_of(const StoredState& state) {
     for (uint64_t id : state.used_ids) text += " " + number(id);
     text += "\nconfigurations at entries:";
     for (uint64_t index : state.configs) text += " " + number(index);
+    text += "\narchives begin at entries:";
+    for (const auto& [first, record] : state.marks) text += " " + number(first);
+    text += "; entries in the open one: " + number(state.header.archive_entries);
     text += "\nanswers given to producers: " + number(state.header.answers_given) + "\n";
     text += counted(state.producers.size(), "producer") + "\n";
     if (state.producers.empty()) return text;

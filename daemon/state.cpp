@@ -20,6 +20,7 @@ State::State(const StateLimits& limits, const LogPoint& base, uint32_t feature_l
     : point_(base),
       limits_(limits),
       feature_level_(feature_level),
+      archives_(limits.archive, base),
       answers_(std::make_unique<Answers>(limits.answers_all_max, limits.answers_each_max)) {
     if (genesis.membership.now.empty()) return;
     EntryHeader header{};
@@ -38,6 +39,7 @@ Effects State::apply(const EntryHeader& header, ByteView body) {
         default: break;
     }
     point_ = point_after(header);
+    effects.archive_end = archives_.add(header, point_);
     return effects;
 }
 
@@ -219,7 +221,8 @@ uint64_t State::bytes() const {
     return answers_->bytes() + producers_.size() * (sizeof(Producer) + kNodeBytes) + names +
            by_id_.bucket_count() * sizeof(void*) +
            (touched_.capacity() + removed_.capacity()) * sizeof(uint64_t) +
-           (used_ids_.size() + ids_added_.size() + configs_changed_.size()) * kSmallBytes + configs;
+           (used_ids_.size() + ids_added_.size() + configs_changed_.size()) * kSmallBytes + configs +
+           archives_.bytes();
 }
 
 uint64_t State::bytes_max(const StateLimits& limits) {
@@ -227,7 +230,7 @@ uint64_t State::bytes_max(const StateLimits& limits) {
     constexpr uint64_t kLists = 2 * 3 * sizeof(uint64_t), kConfigs = kConfigsKept << 17, kBlock = 64u << 10;
     return limits.answers_all_max * (sizeof(Answers::Place) + 1) + kBlock +
            limits.producers_max * (sizeof(Producer) + kNodeBytes + kProducerNameBytesMax + 1 + kLists) +
-           kConfigs;
+           kConfigs + ArchiveBounds::bytes_max(limits.archive);
 }
 
 }  // namespace raftd::daemon

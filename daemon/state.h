@@ -16,6 +16,7 @@
 #include "base/entry.h"
 #include "base/result.h"
 #include "daemon/answers.h"
+#include "daemon/archive_bounds.h"
 #include "daemon/members.h"
 #include "daemon/producer_entry.h"
 #include "snapshot/state_format.h"
@@ -30,6 +31,7 @@ struct StateLimits {
     uint64_t answers_each_max = 1024;       // the last ones of each producer
     uint64_t answers_all_max = 512u << 10;  // the last ones of all together: 32 MiB
     uint64_t producer_idle_ms = 3'600'000;  // of log time, before it may be forgotten for another
+    ArchiveLimits archive{};
     bool operator==(const StateLimits&) const = default;
 };
 
@@ -61,6 +63,7 @@ struct Effects {
     uint64_t producer_id = 0;
     std::vector<uint64_t> expired;
     std::optional<uint32_t> feature_level;  // raised to
+    bool archive_end = false;               // it is the last entry of an archive
 };
 
 class State {
@@ -96,6 +99,8 @@ public:
     /// The newest configurations, oldest first: body of the entry by its index. At most kConfigsKept.
     const std::map<Index, std::string>& configs() const { return configs_; }
     static constexpr size_t kConfigsKept = 8;
+    /// Where archives end, and what stands in the open one.
+    const ArchiveBounds& archives() const { return archives_; }
     /// Bytes of memory it takes, reckoned; never above bytes_max, used ids beside.
     uint64_t bytes() const;
     static uint64_t bytes_max(const StateLimits& limits);
@@ -129,6 +134,7 @@ private:
     LogPoint point_;
     StateLimits limits_;
     uint32_t feature_level_;
+    ArchiveBounds archives_;
     std::unique_ptr<Answers> answers_;
     std::map<uint64_t, Producer> producers_;
     std::unordered_map<uint64_t, Producer*> by_id_;

@@ -52,12 +52,19 @@ StateHeader State::header() const {
             limits_.producers_max,
             limits_.answers_each_max,
             limits_.answers_all_max,
-            limits_.producer_idle_ms};
+            limits_.producer_idle_ms,
+            limits_.archive.bytes,
+            limits_.archive.entries,
+            limits_.archive.marks_max,
+            archives_.open().bytes,
+            archives_.open().entries,
+            archives_.open().records};
 }
 
 uint64_t State::dirty_bytes() const {
     return touched_bytes_ + touched_.size() * 10 + removed_.size() * 10 +
-           answers_to_write() * sizeof(AnswerRecord) + (ids_added_.size() + configs_changed_.size()) * 64;
+           answers_to_write() * sizeof(AnswerRecord) + (ids_added_.size() + configs_changed_.size()) * 64 +
+           archives_.dirty_bytes();
 }
 
 uint64_t State::answers_to_write() const {
@@ -83,6 +90,7 @@ void State::all_dirty() {
     flushed_ = 0;
     ids_added_ = used_ids_;
     for (const auto& [index, body] : configs_) configs_changed_.insert(index);
+    archives_.all_dirty();
 }
 
 void State::take_dirty(StoreBatch& into) {
@@ -96,6 +104,7 @@ void State::take_dirty(StoreBatch& into) {
         into.keys[state_key(kProducerKeys, id)] = encode_producer_record(record_of(producer), producer.name);
     }
     take_answers(into);
+    archives_.take_dirty(into);
     for (NodeId id : ids_added_) into.keys[state_key(kUsedIdKeys, raw(id))] = "";
     for (Index index : configs_changed_) {
         auto kept = configs_.find(index);
@@ -155,6 +164,7 @@ uint64_t State::digest() const {
         });
     }
     for (NodeId id : used_ids_) add(id);
+    for (const ArchiveMark& mark : archives_.marks()) add(mark);
     return sum.result();
 }
 
@@ -173,6 +183,10 @@ public:
             configs_[Index{*index}] = value;
             return decode_configuration(Index{*index}, as_bytes(value)).has_value();
         }
+        if (auto first = number_in(key, kArchiveMarkKeys)) {
+            auto mark = decode_archive_mark(value);
+            return mark && marks_.emplace(Index{*first}, *mark).second;
+        }
         return false;
     }
 
@@ -184,14 +198,17 @@ public:
         State state(limits, applied, header_->feature_level);
         state.used_ids_ = std::move(used_);
         state.configs_ = std::move(configs_);
-        if (!put_answers(state) || !put_producers(state)) return std::nullopt;
+        if (!put_archives(state) || !put_answers(state) || !put_producers(state)) return std::nullopt;
         return state;
     }
 
 private:
     static StateLimits limits_of(const StateHeader& header) {
-        return {header.producers_max, header.answers_each_max, header.answers_all_max,
-                header.producer_idle_ms};
+        return {header.producers_max,
+                header.answers_each_max,
+                header.answers_all_max,
+                header.producer_idle_ms,
+                {header.archive_bytes_max, header.archive_entries_max, header.archive_marks_max}};
     }
 
     bool take_producer(uint64_t id, std::string_view value) {
@@ -217,6 +234,13 @@ private:
             return false;
         keys_.emplace(found->first_ordinal, block);
         return blocks_.emplace(found->first_ordinal, std::move(found->answers)).second;
+    }
+
+    bool put_archives(State& state) {
+        const OpenArchive open{header_->archive_bytes, header_->archive_entries, header_->archive_records};
+        auto archives = ArchiveBounds::load(state.limits_.archive, marks_, open, state.point_);
+        if (archives) state.archives_ = std::move(*archives);
+        return archives.has_value();
     }
 
     /// The ring as it was. What isn't there was nobody's any more.
@@ -293,6 +317,7 @@ private:
     std::map<uint64_t, uint64_t> keys_;
     std::set<NodeId> used_;
     std::map<Index, std::string> configs_;
+    std::map<Index, ArchiveMarkRecord> marks_;
 };
 
 Result<State> State::load(const StateLimits& limits, const Store& store) {

@@ -23,8 +23,11 @@ struct ClusterOptions {
     uint64_t buffer_bytes = 256u << 10;
     uint64_t batch_bytes_max = 64u << 10, in_flight_bytes_max = 256u << 10;
     uint64_t append_queue_bytes_max = 64u << 20;
-    daemon::StateLimits state{
-        .producers_max = 64, .answers_each_max = 128, .answers_all_max = 1024, .producer_idle_ms = 5000};
+    daemon::StateLimits state{.producers_max = 64,
+                              .answers_each_max = 128,
+                              .answers_all_max = 1024,
+                              .producer_idle_ms = 5000,
+                              .archive = {.bytes = 64u << 10, .entries = 256}};
 };
 
 /// Lines of a run, for --trace and failures; costs nothing when nobody wants them.

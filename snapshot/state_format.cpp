@@ -39,6 +39,15 @@ std::optional<StateHeader> decode_header(std::string_view value) {
     return header;
 }
 
+std::string encode_archive_mark(const ArchiveMarkRecord& record) { return bytes_of(record); }
+
+std::optional<ArchiveMarkRecord> decode_archive_mark(std::string_view value) {
+    ByteReader reader(as_bytes(value));
+    auto record = reader.get<ArchiveMarkRecord>();
+    if (!reader.done() || record.lsn_first == 0) return std::nullopt;
+    return record;
+}
+
 std::string encode_producer_record(const ProducerRecord& record, std::string_view name) {
     return bytes_of(record).append(name);
 }

@@ -1,12 +1,13 @@
 // Keys and values of the replicated state in its store, as bytes. Only their form is judged here; what they
 // mean together is daemon/state.h. Numbers in keys are big-endian, so that keys sort as numbers do. Byte
 // diagrams: docs/formats.md.
-//   f            level, bounds and the count of answers given
+//   f            level, bounds, the count of answers given, and what stands in the open archive
 //   p/<id>       a producer: ProducerRecord, then its name
 //   a/<block>    answers, kAnswersInBlock places of a ring: u64 first ordinal, then AnswerRecords; all zero:
 //                nobody's any more
 //   u/<id>       a member id that was used; no value
 //   c/<index>    body of a membership entry
+//   m/<index>    where an archive begins: ArchiveMarkRecord
 #pragma once
 
 #include <cstdint>
@@ -20,20 +21,24 @@
 namespace raftd::snapshot {
 
 inline constexpr std::string_view kStateHeaderKey = "f";
-inline constexpr char kProducerKeys = 'p', kAnswerKeys = 'a', kUsedIdKeys = 'u', kConfigKeys = 'c';
+inline constexpr char kProducerKeys = 'p', kAnswerKeys = 'a', kUsedIdKeys = 'u', kConfigKeys = 'c',
+                      kArchiveMarkKeys = 'm';
 
 /// `<kind>/<number>`, and back.
 std::string state_key(char kind, uint64_t number);
 std::optional<uint64_t> number_in(std::string_view key, char kind);
 
 struct StateHeader {
-    uint32_t format;  // 1
+    uint32_t format;  // 2
     uint32_t feature_level;
     uint64_t answers_given;  // by all producers, ever
     uint64_t producers_max, answers_each_max, answers_all_max, producer_idle_ms;
+    uint64_t archive_bytes_max, archive_entries_max, archive_marks_max;
+    uint64_t archive_bytes, archive_entries, archive_records;  // of the open one so far
 };
-static_assert(sizeof(StateHeader) == 48);
-inline constexpr uint32_t kStateFormat = 1;
+static_assert(sizeof(StateHeader) == 96);
+/// 1 had no archives. Another format is no damage: the state is made again from the log.
+inline constexpr uint32_t kStateFormat = 2;
 
 struct ProducerRecord {
     uint64_t last, records, opened_index, used_ms;
@@ -52,8 +57,16 @@ struct AnswerRecord {
 static_assert(sizeof(AnswerRecord) == 64);
 inline constexpr uint64_t kAnswersInBlock = 64;
 
+struct ArchiveMarkRecord {
+    uint64_t lsn_first, timestamp_ms, bytes_before;
+};
+static_assert(sizeof(ArchiveMarkRecord) == 24);
+
 std::string encode_header(const StateHeader& header);
 std::optional<StateHeader> decode_header(std::string_view value);
+
+std::string encode_archive_mark(const ArchiveMarkRecord& record);
+std::optional<ArchiveMarkRecord> decode_archive_mark(std::string_view value);
 
 std::string encode_producer_record(const ProducerRecord& record, std::string_view name);
 struct NamedProducer {

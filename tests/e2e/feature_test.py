@@ -66,7 +66,7 @@ class Upgrade(unittest.TestCase):
             self.assertEqual(cluster.old("append", "by both, old client").stdout, "3\n")
             features = cluster.features()
             self.assertEqual({member["name"]: member["level_max"] for member in features["members"]},
-                             {"n1": 2, "n2": 2, "n3": 1})
+                             {"n1": 3, "n2": 3, "n3": 1})
             self.assertEqual((features["level"], features["raisable_to"]), (1, 1))
 
             refused = cluster.new("feature", "raise", check=7)
@@ -82,26 +82,26 @@ class Upgrade(unittest.TestCase):
             cluster.new("start", "n3")
             cluster.new("wait", "healthy", "--timeout", "30s")
             cluster.all_linked()
-            self.assertIn("feature level 2", cluster.new("feature", "raise").stdout)
+            self.assertIn("feature level 3", cluster.new("feature", "raise").stdout)
             again = cluster.new("feature", "raise")
             self.assertIn("nothing to raise", again.stderr)
-            self.assertEqual(cluster.features()["level"], 2)
-            self.assertIn("older program, level 2", cluster.new("feature", "raise", "--to", 3, check=7).stderr)
-            self.assertEqual(cluster.new("append", "at level 2").stdout, "4\n")
+            self.assertEqual(cluster.features()["level"], 3)
+            self.assertIn("older program, level 3", cluster.new("feature", "raise", "--to", 4, check=7).stderr)
+            self.assertEqual(cluster.new("append", "at level 3").stdout, "4\n")
             self.check_over_restarts(cluster)
 
     def check_over_restarts(self, cluster):
         """The level outlives all members, and an old program doesn't go on from there."""
         cluster.new("stop")
         cluster.new("start")
-        self.assertEqual(cluster.features()["level"], 2)
+        self.assertEqual(cluster.features()["level"], 3)
         cluster.new("stop", "n3")
         self.stops_as_too_old(cluster, "n3")
         shutil.rmtree(cluster.folder / "n3/data/state", ignore_errors=True)  # from the log alone, too
         self.stops_as_too_old(cluster, "n3")
         cluster.new("start", "n3")
         cluster.new("wait", "healthy", "--timeout", "30s")
-        until(lambda: cluster.new("tail", "--local", "--node", "n3", "-n", "1").stdout == "at level 2\n",
+        until(lambda: cluster.new("tail", "--local", "--node", "n3", "-n", "1").stdout == "at level 3\n",
               "n3 shows what is committed")
 
     def stops_as_too_old(self, cluster, name):
@@ -115,7 +115,7 @@ class Upgrade(unittest.TestCase):
         with Mixed(made_by_old=False) as cluster:
             self.stops_as_too_old(cluster, "n1")
             cluster.new("start")
-            self.assertEqual(cluster.features()["level"], 2)
+            self.assertEqual(cluster.features()["level"], 3)
             self.assertIn("nothing to raise", cluster.new("feature", "raise").stderr)
 
     def test_without_a_leader_nothing_is_claimed(self):

@@ -9,8 +9,11 @@ using namespace raftd;
 
 namespace {
 
-constexpr daemon::StateLimits kLimits{
-    .producers_max = 4, .answers_each_max = 8, .answers_all_max = 70, .producer_idle_ms = 10};
+constexpr daemon::StateLimits kLimits{.producers_max = 4,
+                                      .answers_each_max = 8,
+                                      .answers_all_max = 70,
+                                      .producer_idle_ms = 10,
+                                      .archive = {.bytes = 1000, .entries = 5, .marks_max = 4}};
 
 /// Loading what a state says of itself gives that state.
 void check_round_trip(daemon::State& state) {
@@ -36,11 +39,11 @@ void load(ByteReader& reader) {
 }
 
 void apply(ByteView entries) {
-    daemon::State state(kLimits, LogPoint{}, 2);
+    daemon::State state(kLimits, LogPoint{}, 3);
     EntryCursor cursor(entries);
     while (const EntryHeader* found = cursor.next()) {
         EntryHeader header = *found;
-        header.index = raw(state.applied()) + 1;
+        finish_header(header, state.point(), Term{1}, header.timestamp_ms);
         if (check_form(header) == EntryFault::none) state.apply(header, cursor.body());
     }
     check_round_trip(state);

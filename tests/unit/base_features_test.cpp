@@ -12,6 +12,10 @@ TEST(Features, EachKindHasTheLevelThatBroughtItForGood) {
     EXPECT_EQ(level_of(EntryKind::membership), 1u);
     EXPECT_EQ(level_of(EntryKind::feature), 1u);
     EXPECT_EQ(level_of(EntryKind::producer), 2u);
+    for (EntryKind kind :
+         {EntryKind::cut, EntryKind::trim, EntryKind::retention, EntryKind::cursor,
+          EntryKind::checkpoint_begin, EntryKind::checkpoint_chunk, EntryKind::checkpoint_commit})
+        EXPECT_EQ(level_of(kind), 3u) << static_cast<int>(kind);
     for (auto kind = uint8_t{0}; kind < 64; ++kind) {
         uint32_t level = level_of(EntryKind{kind});
         EXPECT_LE(level, kFeatureLevelNewest);
