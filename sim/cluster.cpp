@@ -10,7 +10,8 @@ namespace {
 
 constexpr uint64_t kRecordBytesMax = 32u << 10;  // no client here makes larger ones
 
-snapshot::Manifest make_manifest(uint32_t count) {
+snapshot::Manifest make_manifest(const ClusterOptions& options) {
+    const uint32_t count = options.members;
     snapshot::Manifest manifest;
     manifest.cluster_id = {0x5eed, count};
     manifest.cluster_name = "simulated";
@@ -18,7 +19,8 @@ snapshot::Manifest make_manifest(uint32_t count) {
     for (uint32_t i = 1; i <= count; ++i) {
         std::string name = Cluster::name_of(i);
         manifest.members.push_back({NodeId{i}, name, name + ":7001", name + ":7002",
-                                    snapshot::genesis_incarnation(manifest.cluster_id, NodeId{i}), false, 0});
+                                    snapshot::genesis_incarnation(manifest.cluster_id, NodeId{i}), false,
+                                    i <= options.priorities.size() ? options.priorities[i - 1] : uint8_t{0}});
     }
     return manifest;
 }
@@ -52,7 +54,7 @@ Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& rea
       reached_(reached),
       options_(options),
       random_(kernel.random.next()),
-      manifest_(make_manifest(options.members)),
+      manifest_(make_manifest(options)),
       truth_(kernel, options.members, snapshot::genesis_point(manifest_), reached) {
     for (uint32_t i = 0; i <= options.members; ++i) members_.push_back(std::make_unique<Member>());
     for (uint32_t i = 1; i <= options.members; ++i) truth_.log_time.add(members_[i]->clock);

@@ -18,6 +18,7 @@ namespace raftd::sim {
 
 struct ClusterOptions {
     uint32_t members = 3;
+    std::vector<uint8_t> priorities{};  // of the first members, in order; 0 where none is given
     Duration heartbeat = milliseconds(100), election_timeout = seconds(1);
     uint64_t segment_bytes = 64u << 10;
     uint64_t buffer_bytes = 256u << 10;
