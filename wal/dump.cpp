@@ -94,7 +94,8 @@ private:
             "incarnation", to_hex(header.incarnation))("before_segment", header.before_segment_id)(
             "before_end", header.before_end)("hard_number", header.hard.number)(
             "hard_term", header.hard.state.term)("vote", header.hard.state.vote)(
-            "made_bytes", header.file_bytes)("file_bytes", window_.file_bytes())
+            "made_bytes", header.file_bytes)("file_bytes", window_.file_bytes())("begins_anew",
+                                                                                 header.begins_anew())
             .point(header.base);
         if (window_.file_bytes() < header.file_bytes)
             damage(window_.file_bytes(), "the file is shorter than made");

@@ -34,8 +34,9 @@ Form form_of_header(ByteView block, uint64_t id, SegmentHeader& into) {
     if (all_zero(block)) return Form::zero;
     if (!load(block, into)) return Form::bad;
     bool ours = (into.magic_version & ~kVersionBits) == (kSegmentMagic & ~kVersionBits);
-    if (ours && into.magic_version >> 56 > kVersion) return Form::too_new;
-    if (into.magic_version != kSegmentMagic || into.checksum != checksum_of(into, 0)) return Form::bad;
+    if (ours && into.magic_version >> 56 > kSegmentAnewMagic >> 56) return Form::too_new;
+    if (into.magic_version != kSegmentMagic && !into.begins_anew()) return Form::bad;
+    if (into.checksum != checksum_of(into, 0)) return Form::bad;
     return into.segment_id == id && into.file_bytes >= kFirstGroupAt ? Form::good : Form::bad;
 }
 

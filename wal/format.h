@@ -33,6 +33,8 @@ constexpr uint64_t magic(const char (&letters)[8], uint8_t version) {
 }
 inline constexpr uint8_t kVersion = 1;
 inline constexpr uint64_t kSegmentMagic = magic("rwalseg", kVersion);
+/// Version 2: the log begins anew behind a snapshot. What the segments before this one hold is void.
+inline constexpr uint64_t kSegmentAnewMagic = magic("rwalseg", 2);
 inline constexpr uint64_t kSealMagic = magic("rwalend", kVersion);
 inline constexpr uint64_t kGroupMagic = magic("rwalgrp", kVersion);
 inline constexpr uint64_t kFooterMagic = magic("rwalidx", kVersion);
@@ -53,6 +55,7 @@ struct SegmentHeader {
     uint64_t file_bytes;  // as made; a footer may make the file longer
     uint64_t salt;
     uint64_t checksum;  // of the fields before, unsalted
+    bool begins_anew() const { return magic_version == kSegmentAnewMagic; }
 };
 static_assert(sizeof(LogPoint) == 40 && sizeof(NumberedHard) == 24);
 static_assert(sizeof(SegmentHeader) == 152);

@@ -43,7 +43,7 @@ void Log::write(const WriteRequest& request) {
     CHECK_GE(request.hard.term, hard_.term);
     CHECK_IMPLIES(request.hard.term == hard_.term, request.hard.vote == hard_.vote || hard_.vote == NodeId{});
     const bool cuts = request.before.index < pending_.end().index;
-    const bool nothing_new = request.entries.empty() && !cuts && request.hard == hard_;
+    const bool nothing_new = request.entries.empty() && !cuts && !cut_ && request.hard == hard_;
     if (nothing_new && !waiting_.empty()) {  // durable with what is under way
         if (group_.covers == waiting_.back().id) group_.covers = request.id;
         waiting_.back().id = request.id;
@@ -69,10 +69,31 @@ void Log::take_cut(const LogPoint& before) {
         pending_.cut_after(before.index);
         return;
     }
-    cut_ = before;
+    cut_ = Cut{before};
     pending_.restart(before);
-    cut_segments(segments_, before);
+    cut_on_disk();
     cut_reads(before.index);
+}
+
+void Log::reset(const LogPoint& base) {
+    for (Waiting& waiting : waiting_) waiting.last = std::min(waiting.last, base.index);
+    cut_ = Cut{base, true};
+    pending_.restart(base);
+    cut_on_disk();
+    cut_reads(Index{});
+}
+
+/// Segments end where the cut says, also those that were written to since it was asked for.
+void Log::cut_on_disk() {
+    if (!cut_) return;
+    if (!cut_->begins_anew) return cut_segments(segments_, cut_->point);
+    for (Segment& segment : segments_) segment.logical_end = segment.base;
+}
+
+LogPoint Log::base() const {
+    if (cut_ && cut_->begins_anew) return cut_->point;
+    if (roll_ && roll_->begins_anew) return roll_->next.base;
+    return lowest_base(segments_);
 }
 
 /// Starts what is to be done next, if nothing is under way.
@@ -195,7 +216,7 @@ void Log::group_done() {
     segment.end_offset = header.file_offset + header.group_bytes;
     segment.last_group = header.group_number;
     segment.logical_end = segment.end;
-    if (cut_) cut_segments(segments_, *cut_);  // asked for while this group was in flight
+    cut_on_disk();  // of a cut that was asked for while this group was in flight
     group_.pieces.clear();
     last_group_closes_ = group_.closing;
     ++counters_.groups;

@@ -38,8 +38,9 @@ public:
     void tick(Instant now) override;
     bool closed() const override;
     void close_soon() override;
+    void reset(const LogPoint& base) override;
     void drop_below(const LogPoint& point) override;
-    LogPoint base() const override { return lowest_base(segments_); }
+    LogPoint base() const override;
     std::optional<Instant> oldest_unsynced() const override;
     bool no_room() const override { return no_room_; }
     uint64_t bytes() const override;
@@ -76,11 +77,17 @@ private:
         WriteId covers{};
         bool closing = false;
     };
+    /// What is on disk behind `point` must go, so a roll is due.
+    struct Cut {
+        LogPoint point;
+        bool begins_anew = false;  // and all before it
+    };
     struct Roll {
         enum class Stage : uint8_t { spare, header, footer, seal } stage = Stage::spare;
         uint64_t file_bytes_min = 0;  // of the new segment
         Segment next;
         FooterPlace footer;
+        bool begins_anew = false;
     };
     struct Spare {
         uint64_t id = 0, bytes = 0;
@@ -90,6 +97,7 @@ private:
 
     // log.cpp: the write path
     void take_cut(const LogPoint& before);
+    void cut_on_disk();
     void advance();
     uint64_t room() const;
     bool plan_group();
@@ -131,7 +139,7 @@ private:
 
     // Invariant: pending_.begin() is the end of what was given to the lane, or the point of `cut_`.
     Pending pending_;
-    std::optional<LogPoint> cut_;  // what lies behind it on disk must go: a roll is due
+    std::optional<Cut> cut_;
     std::deque<Waiting> waiting_;
     HardState hard_;             // newest asked for
     NumberedHard hard_written_;  // newest given to the lane
@@ -151,7 +159,8 @@ private:
     Instant closing_at_ = kNever;
 
     LogPoint drop_point_;
-    uint64_t dropping_id_ = 0;  // file being removed
+    std::deque<uint64_t> void_ids_;  // segments of a log that was replaced, oldest first
+    uint64_t dropping_id_ = 0;       // file being removed
     Instant drop_retry_at_ = kNever;
 
     struct ReadUnderWay {

@@ -17,9 +17,10 @@ uint64_t new_salt(const Options& options, uint64_t segment_id) {
 }
 
 SegmentHeader make_segment_header(const Options& options, SegmentKey key, const LogPoint& base,
-                                  const Segment* before, NumberedHard hard, uint64_t file_bytes) {
+                                  const Segment* before, NumberedHard hard, uint64_t file_bytes,
+                                  bool begins_anew) {
     SegmentHeader header{};
-    header.magic_version = kSegmentMagic;
+    header.magic_version = begins_anew ? kSegmentAnewMagic : kSegmentMagic;
     header.segment_id = key.id;
     header.cluster_id = options.cluster_id;
     header.incarnation = options.incarnation;

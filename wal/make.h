@@ -10,7 +10,8 @@ namespace raftd::wal {
 uint64_t new_salt(const Options& options, uint64_t segment_id);
 /// The header of a segment that follows `before` (nothing: the first of all).
 SegmentHeader make_segment_header(const Options& options, SegmentKey key, const LogPoint& base,
-                                  const Segment* before, NumberedHard hard, uint64_t file_bytes);
+                                  const Segment* before, NumberedHard hard, uint64_t file_bytes,
+                                  bool begins_anew = false);
 Seal make_seal(const Segment& segment, const FooterPlace& footer, uint64_t next_id, Index next_first);
 /// A group without entries behind `segment`'s last.
 GroupHeader make_empty_group(const Segment& segment, NumberedHard hard);

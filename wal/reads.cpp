@@ -49,7 +49,7 @@ std::unique_ptr<ReadJob> Log::make_read(const ReadRequest& request) {
     job->dir = options_.dir;
     job->request = request;
     Index on_disk = active().logical_end.index;
-    if (cut_) on_disk = std::min(on_disk, cut_->index);
+    if (cut_) on_disk = std::min(on_disk, cut_->point.index);
     job->request.upto = std::min(request.upto, on_disk);
     uint64_t bytes = 0;
     if (is_gone(base(), request)) {

@@ -35,13 +35,16 @@ public:
     Result<Found> run() {
         TRY_VOID(look());
         TRY_VOID(choose());
+        set_void_aside();
         for (size_t i = 0; i < log_.size(); ++i) TRY_VOID(read_segment(i));
         TRY_VOID(check_base());
         TRY_VOID(gather_entries_in_force());
         // Nothing was changed so far: a refused directory stays as it was found.
         TRY_VOID(finish_rolls());
+        TRY_VOID(remove_void());
         TRY_VOID(remove_files());
         TRY_VOID(clean_end());
+        if (!holds_base()) return begin_anew();
         into_.hard = found_.hard.state;
         into_.base = lowest_base(found_.segments);
         into_.last = found_.segments.back().end;
@@ -58,6 +61,10 @@ private:
     NextState state_of(const FileFound& file) const;
     SealState seal_before(const FileFound* next) const;
     Result<void> read_segment(size_t i);
+    void set_void_aside();
+    Result<void> remove_void();
+    bool holds_base() const;
+    Result<Found> begin_anew();
     Result<Footer> read_sealed(const FileFound& file, FileWindow& window);
     Result<void> check_base() const;
     Result<void> gather_entries_in_force();
@@ -71,7 +78,8 @@ private:
     Recovered& into_;
     Found found_;
     std::vector<FileFound> all_;
-    std::vector<FileFound*> log_;  // the segments, in order
+    std::vector<FileFound*> log_;   // the segments, in order
+    std::vector<FileFound*> void_;  // segments of a log that was replaced, oldest first
     std::vector<std::string> remove_;
     std::vector<SegmentIndex> indexes_;  // of log_
     bool hard_is_torn_ = false;
@@ -210,6 +218,63 @@ Result<void> Recovery::apply(FileOutcome outcome, FileFound* file) {
                          "start that version of raftd");
     }
     return {};
+}
+
+/// A segment that begins anew makes those before it void: they aren't even read.
+void Recovery::set_void_aside() {
+    auto anew = std::find_if(log_.rbegin(), log_.rend(),
+                             [](const FileFound* file) { return file->header.begins_anew(); });
+    if (anew == log_.rend()) return;
+    void_.assign(log_.begin(), std::prev(anew.base()));
+    log_.erase(log_.begin(), std::prev(anew.base()));
+}
+
+/// Oldest first, each removal synced before the next, so that a crash never leaves a gap.
+Result<void> Recovery::remove_void() {
+    for (const FileFound* file : void_) {
+        if (int failed = files_.remove(file->path).error; failed != 0)
+            return io_error(file->path, "remove", failed);
+        if (int failed = files_.sync_dir(options_.dir).error; failed != 0)
+            return io_error(options_.dir, "sync", failed);
+    }
+    return {};
+}
+
+/// Whether the log has the entry that the newest snapshot ends with.
+bool Recovery::holds_base() const {
+    const LogPoint first = lowest_base(found_.segments);
+    const LogPoint& base = options_.base;
+    if (base.index == first.index) return true;  // check_base compared the rest
+    if (base.index > found_.segments.back().end.index) return false;
+    auto run = std::find_if(into_.runs.rbegin(), into_.runs.rend(),
+                            [&](const TermRun& some) { return some.first <= base.index; });
+    return run != into_.runs.rend() && run->term == base.term;
+}
+
+/// The crash came after a snapshot was installed and before the log followed it: makes the segment that
+/// begins behind the snapshot, and recovers once more from there (H11).
+Result<Found> Recovery::begin_anew() {
+    const SegmentKey key{found_.next_segment_id, new_salt(options_, found_.next_segment_id)};
+    const std::string path = segment_path(options_.dir, key.id);
+    const uint64_t bytes = whole_blocks(options_.segment_bytes);
+    NumberedHard hard = found_.hard;
+    ++hard.number;
+    SegmentHeader header =
+        make_segment_header(options_, key, options_.base, &found_.segments.back(), hard, bytes, true);
+    std::vector<std::byte> block(kBlockBytes);
+    std::memcpy(block.data(), &header, sizeof header);
+    OpenFile file(files_, path, io::OpenMode::create_new);
+    if (!file) return io_error(path, "make", file.error());
+    io::FileResult done = files_.fill_zeros(file.id(), 0, bytes);
+    if (done.error == 0) done = files_.write(file.id(), 0, block);
+    if (done.error == 0) done = files_.sync(file.id());
+    if (done.error == 0) done = files_.sync_dir(options_.dir);
+    if (done.error != 0) return io_error(path, "make", done.error);
+    Recovered again;
+    again.report = into_.report;
+    again.report.began_anew = true;
+    into_ = std::move(again);
+    return Recovery(files_, options_, into_).run();
 }
 
 Result<Footer> Recovery::read_sealed(const FileFound& file, FileWindow& window) {

@@ -50,9 +50,10 @@ void Log::write_roll_header() {
     next.key = {spare_.id, new_salt(options_, spare_.id)};
     next.file_bytes = spare_.bytes;
     next.base = next.end = next.logical_end = pending_.begin();
+    roll_->begins_anew = cut_ && cut_->begins_anew;
     cut_.reset();  // from here on a cut is one of the new segment's base
     lane_.parts.assign(1, block_of(make_segment_header(options_, next.key, next.base, &active(), next_hard(),
-                                                       next.file_bytes)));
+                                                       next.file_bytes, roll_->begins_anew)));
     give_to_lane(Op::roll_header, spare_.file, 0);
 }
 
@@ -79,8 +80,12 @@ void Log::finish_roll() {
     LogLine(world_.log, LogLevel::debug, "wal_rolled")("segment", roll_->next.key.id)("base",
                                                                                       roll_->next.base.index);
     world_.disk.close(active_file_);
+    if (roll_->begins_anew) {
+        for (const Segment& segment : segments_) void_ids_.push_back(segment.key.id);
+        segments_.clear();
+    }
     segments_.push_back(roll_->next);
-    if (cut_) cut_segments(segments_, *cut_);
+    cut_on_disk();
     active_index_ = {};
     active_file_ = spare_.file;
     spare_ = {};
@@ -141,7 +146,11 @@ void Log::drop_below(const LogPoint& point) {
 
 /// Oldest first, one at a time, each removal synced before the next: what is left never has a gap.
 void Log::drop_more() {
-    if (dropping_id_ == 0) {
+    if (dropping_id_ == 0 && !void_ids_.empty()) {
+        dropping_id_ = void_ids_.front();
+        void_ids_.pop_front();
+        marks_.forget(dropping_id_);
+    } else if (dropping_id_ == 0) {
         if (drop_point_.index == Index{}) return;
         const Segment& oldest = segments_.front();
         if (segments_.size() < 2 || !oldest.sealed || oldest.logical_end.index > drop_point_.index) return;

@@ -20,7 +20,9 @@ struct Options {
     std::string dir;  // .../wal
     ClusterId cluster_id;
     Incarnation incarnation;
-    LogPoint base;  // genesis or snapshot: where a log without entries begins
+    /// Genesis or newest snapshot. The log begins at or before it; one that doesn't reach it, or holds
+    /// another entry there, is what an interrupted reset() left, and begins anew behind it.
+    LogPoint base;
     uint64_t first_segment_bytes = 4u << 20;
     uint64_t segment_bytes = 64u << 20;
     uint64_t group_bytes_max = 4u << 20;  // entries of one group (or one entry, if larger)
@@ -49,7 +51,7 @@ struct Recovered {
     struct Report {               // for the log line and for tests
         uint32_t segments = 0;
         uint64_t entries = 0, torn_bytes = 0, bytes_read = 0;
-        bool finished_roll = false, removed_torn_creation = false;
+        bool finished_roll = false, removed_torn_creation = false, began_anew = false;
     } report;
     std::unique_ptr<Wal> wal;
 };
@@ -114,6 +116,10 @@ public:
     /// Asks for the closing marker at once (graceful stop).
     virtual void close_soon() = 0;
 
+    /// The log was replaced by a snapshot, which is durable: it begins, and ends, behind `base`. All it held
+    /// goes; reads begun before come back as `gone`. The next write goes on behind `base`, and vouches for
+    /// the new beginning once it is durable. After a crash, open() with the same base does it again.
+    virtual void reset(const LogPoint& base) = 0;
     /// Segments wholly at or below `upto` may go. `point` is the log behind entry `upto`.
     virtual void drop_below(const LogPoint& point) = 0;
 

@@ -217,6 +217,22 @@ public:
         note_durable();
         return request.id;
     }
+    /// A point that only a snapshot has: behind entries that this log never held.
+    LogPoint snapshot_point(uint64_t index, Term term) {
+        return {Index{index}, term, random_.next(), Lsn{index + 1}, 1'700'000'000'000 + index};
+    }
+    /// A snapshot at `base` was installed, as its directory says from now on.
+    void install(const LogPoint& base) {
+        options.base = base;
+        std::vector<LogPoint> log(raw(base.index), base);
+        for (Asked& asked : model.asked) asked.log = log, asked.keep = base.index;
+    }
+    /// The log follows it; returns the write that vouches for that.
+    WriteId reset(const LogPoint& base, HardState hard) {
+        install(base);
+        world->machine().run([&] { wal->reset(base); });
+        return write(raw(base.index), 0, hard);
+    }
     /// Appends one batch of one record.
     WriteId append_record(std::string_view record) {
         std::vector<std::byte> body(body_bytes_for(1, record.size()));

@@ -10,7 +10,7 @@ namespace {
 using Script = std::function<void(WalRig&)>;
 
 struct Tally {
-    uint64_t states = 0, recoveries = 0, torn = 0, finished_rolls = 0, torn_creations = 0;
+    uint64_t states = 0, recoveries = 0, torn = 0, finished_rolls = 0, torn_creations = 0, began_anew = 0;
 };
 
 /// Recovers, with power cuts in the recovery itself, and leaves the log running.
@@ -30,6 +30,7 @@ void recover(WalRig& rig, Random& random, Tally& tally) {
     tally.torn += rig.found.report.torn_bytes != 0;
     tally.finished_rolls += rig.found.report.finished_roll;
     tally.torn_creations += rig.found.report.removed_torn_creation;
+    tally.began_anew += rig.found.report.began_anew;
 }
 
 /// Runs `script` with the power cut at its n-th disk call, for every n there is.
@@ -161,6 +162,32 @@ TEST(WalCrash, Drop) {
         },
         30);
     report("drop", tally);
+}
+
+// The log is replaced by a snapshot: behind its end, and inside it where it holds another entry. Whenever the
+// power goes, what comes back begins behind the snapshot; nothing of the old log does, but the promises.
+TEST(WalCrash, Reset) {
+    for (uint64_t index : {3, 9, 50}) {
+        LogPoint base;
+        Tally tally = cut_everywhere(
+            [&](WalRig& rig) {
+                some_entries(rig);
+                ASSERT_TRUE(rig.until_durable(rig.write(2, 6, {Term{2}, NodeId{}})));
+                base = rig.snapshot_point(index, Term{1});  // no entry of this log
+                rig.append(2);                              // under way
+                rig.install(base);
+            },
+            [&](WalRig& rig) {
+                if (!rig.until_durable(rig.reset(base, {Term{3}, NodeId{}}))) return;
+                rig.append(2);
+                if (!rig.until_durable(rig.write(index + 1, 2, {Term{4}, NodeId{1}}))) return;
+                rig.until_quiet();
+            },
+            20);
+        report("reset", tally);
+        EXPECT_GT(tally.finished_rolls, 0u);
+        EXPECT_GT(tally.began_anew, 0u);
+    }
 }
 
 // init is cut at every call: what is left is refused, or is a whole empty log.

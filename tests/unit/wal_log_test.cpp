@@ -92,5 +92,79 @@ TEST(Wal, ATruncationRollsAndTheOldSuffixIsNeverRead) {
     EXPECT_EQ(rig.found.last, rig.model.end());
 }
 
+// A snapshot replaces the log: what it held is gone at once, its files a little later, oldest first.
+TEST(Wal, AResetBeginsBehindTheSnapshotAndRemovesAllBefore) {
+    WalRig rig;
+    rig.init();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    ASSERT_TRUE(rig.until_durable(rig.write(0, 20, {Term{1}, NodeId{1}})));
+    while (rig.wal->counters().rolls < 3) ASSERT_TRUE(rig.until_durable(rig.append(6, 3000)));
+    const LogPoint base = rig.snapshot_point(1000, Term{2});
+    rig.append(3);  // a group in flight
+    const WriteId asked = rig.reset(base, {Term{2}, NodeId{}});
+    EXPECT_EQ(rig.wal->base(), base);
+    EXPECT_LT(rig.model.acked, asked);
+    EXPECT_EQ(rig.read({ReadRequest::By::index, 5, 4096, Index{UINT64_MAX}}).code, ReadCode::gone);
+    ASSERT_TRUE(rig.until_durable(asked));
+    ASSERT_TRUE(rig.until_durable(rig.append(5)));
+    rig.check_content();
+    rig.until_quiet();
+    EXPECT_EQ(rig.wal->base(), base);
+    EXPECT_EQ(rig.wal->bytes(), 2 * rig.options.segment_bytes);  // the active one and the next
+    rig.crash();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    EXPECT_EQ(rig.found.base, base);
+    EXPECT_EQ(rig.found.last, rig.model.end());
+    EXPECT_FALSE(rig.found.report.began_anew);
+}
+
+// The write that follows a reset vouches for the new beginning, also when it asks for nothing new while a
+// group of the old log is in flight.
+TEST(Wal, AWriteBehindAResetIsNotDurableWithTheOldLog) {
+    WalRig rig;
+    rig.init();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    const HardState hard{Term{1}, NodeId{1}};
+    ASSERT_TRUE(rig.until_durable(rig.write(0, 2, hard)));
+    rig.append(2);
+    const WriteId asked = rig.reset(rig.snapshot_point(10, Term{1}), hard);
+    ASSERT_TRUE(rig.until_durable(asked));
+    EXPECT_EQ(rig.wal->counters().rolls, 1u);
+}
+
+// The process ended between the snapshot's commit point and the log's new beginning.
+TEST(Wal, AStartBehindAnInstalledSnapshotBeginsAnew) {
+    WalRig rig;
+    rig.init();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    ASSERT_TRUE(rig.until_durable(rig.write(0, 20, {Term{1}, NodeId{1}})));
+    const LogPoint base = rig.snapshot_point(100, Term{1});
+    rig.kill();
+    rig.install(base);
+    ASSERT_TRUE(rig.start()) << rig.why();
+    EXPECT_TRUE(rig.found.report.began_anew);
+    EXPECT_EQ(rig.found.base, base);
+    EXPECT_EQ(rig.found.last, base);
+    EXPECT_EQ(rig.found.hard, (HardState{Term{1}, NodeId{1}}));
+    ASSERT_TRUE(rig.until_durable(rig.append(3)));
+    rig.kill();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    EXPECT_FALSE(rig.found.report.began_anew);
+    rig.check_content();
+}
+
+// A log that holds the snapshot's last entry is kept, with all that lies behind it.
+TEST(Wal, ALogThatHoldsTheSnapshotsEndIsKept) {
+    WalRig rig;
+    rig.init();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    ASSERT_TRUE(rig.until_durable(rig.write(0, 20, {Term{1}, NodeId{1}})));
+    rig.kill();
+    rig.options.base = rig.model.at(12);
+    ASSERT_TRUE(rig.start()) << rig.why();
+    EXPECT_FALSE(rig.found.report.began_anew);
+    EXPECT_EQ(rig.found.last, rig.model.end());
+}
+
 }  // namespace
 }  // namespace raftd::wal

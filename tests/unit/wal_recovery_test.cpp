@@ -269,7 +269,7 @@ TEST(WalRecovery, RefusesAForeignAndANewerLog) {
     rig.kill();
     rig.options.incarnation.high ^= 1;
     SegmentHeader header = header_of(rig.storage, 1);
-    header.magic_version = magic("rwalseg", kVersion + 1);
+    header.magic_version = magic("rwalseg", kVersion + 2);
     poke(rig.storage, path_of(1), 0, ByteView(reinterpret_cast<const std::byte*>(&header), sizeof header));
     EXPECT_FALSE(rig.start());
     EXPECT_EQ(rig.refused.code, Errc::too_new) << rig.why();
