@@ -23,7 +23,7 @@ raftd_layer(raft raft LINK raftd_base)
 raftd_layer(raftd_io io LINK raftd_base)
 raftd_layer(raftd_wal wal LINK raftd_io)
 raftd_layer(raftd_snapshot snapshot LINK raftd_io nlohmann_json::nlohmann_json OpenSSL::Crypto)
-target_link_libraries(raftd_snapshot PRIVATE leveldb::leveldb)
+target_link_libraries(raftd_snapshot PRIVATE leveldb::leveldb PkgConfig::ZSTD)
 raftd_layer(raftd_conf conf LINK raftd_base PkgConfig::TOML)
 
 add_library(raftd_pb STATIC ${CMAKE_SOURCE_DIR}/proto/control.proto)

@@ -21,7 +21,7 @@ add_library(raftd_raft_rig STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/sup
 target_link_libraries(raftd_raft_rig PUBLIC raft)
 raftd_unit_tests(raft LINK raft raftd_raft_rig SUPPORT raft_script.cpp)
 raftd_unit_tests(conf LINK raftd_conf)
-raftd_unit_tests(snapshot LINK raftd_snapshot raftd_sim leveldb::leveldb SUPPORT fault_env.cpp)
+raftd_unit_tests(snapshot LINK raftd_snapshot raftd_sim leveldb::leveldb PkgConfig::ZSTD SUPPORT fault_env.cpp)
 raftd_unit_tests(wal LINK raftd_wal raftd_sim)
 raftd_unit_tests(daemon LINK raftd_daemon raftd_sim)
 add_library(raftd_fake_cluster STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/support/fake_cluster.cpp

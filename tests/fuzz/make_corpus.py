@@ -64,12 +64,20 @@ def frame(kind, payload):
     return struct.pack("<IHHII", 16 + len(payload), kind, 0, 1, 0) + payload
 
 
+def golden(name):
+    """A fixture's bytes: hex digits, `#` begins a comment."""
+    text = (CORPUS.parent.parent / "support" / "golden" / name).read_text()
+    return bytes.fromhex("".join(line.split("#")[0] for line in text.splitlines()))
+
+
 def main():
     body, count = batch(b"hello", b"", b"world")
     draft = entry(1, body, count, 0)
     files = {
         "entries/one_batch": entry(1, body, count, 1),
         "entries/noop_and_batch": entry(2, b"", 0, 1) + entry(1, body, count, 2),
+        "archive/as_it_is": b"\x00" + golden("archive.hex"),
+        "archive/checksums_put_right": b"\x01" + golden("archive.hex"),
         "frame/append": frame(32, struct.pack("<IIQ", 112, 0, 0) + draft),
         "frame/request": frame(40, struct.pack("<I", 6) + b"\x0a\x00"),
         "producer/open": producer_body(1, 0, 0, b"jobs", (7, 9)),
