@@ -179,7 +179,17 @@ Exit member_diff(const Context& context, const MemberFileOptions& options) {
     auto applied = load(context, options);
     if (!applied) return fail_change(context, applied.error());
     std::vector<std::string> changes = differences(applied->list, applied->spec);
-    print_plan(context, {}, changes);
+    pb::MemberPlan plan;
+    plan.set_config_index(applied->list.config_index());
+    if (!changes.empty()) {
+        auto asked = ask_plan(context, *applied);
+        if (asked)
+            plan = std::move(*asked);
+        else  // the members can't become those of the file at all; what differs is still worth knowing
+            plan.set_refused(asked.error().what);
+    }
+    print_plan(context, plan, changes);
+    if (!plan.refused().empty()) note(context, "warning: it can't be applied: " + plan.refused());
     Exit exit = finish_output(context, Exit::done);
     return exit == Exit::done && !changes.empty() ? Exit::damaged : exit;
 }

@@ -7,7 +7,6 @@
 #include <filesystem>
 
 #include "cli/deadline.h"
-#include "cli/view.h"
 #include "conf/edit.h"
 #include "conf/load.h"
 #include "io/asio/files.h"
@@ -115,24 +114,27 @@ Result<pb::Answer> ask_leader(const Context& context, const Found& found, const 
 
 namespace {
 
-Result<pb::MemberList> list_once(const Context& context, const Found& found) {
+ClusterAccess access_to(const Context& context, const Found& found) {
+    return {[&](const pb::Request& request) { return ask_leader(context, found, request); },
+            [&] { return observe(found, kAskTimeout); }};
+}
+
+Result<pb::MemberList> list_once(const ClusterAccess& cluster) {
     pb::Request request;
     request.mutable_list_members();
-    TRY(answer, ask_leader(context, found, request));
+    TRY(answer, cluster.ask(request));
     if (!answer.has_member_list())
         return error(Errc::failed, "the leader doesn't know the request: " + answer.error().what(),
                      "compare the versions: raftctl version, raftctl status -o json");
     return answer.member_list();
 }
 
-}  // namespace
-
-Result<pb::MemberList> settled_members(const Context& context, const Found& found) {
+Result<pb::MemberList> settled_once(const Context& context, const ClusterAccess& cluster) {
     Patience patience(context);
     for (;;) {
-        TRY(list, list_once(context, found));
+        TRY(list, list_once(cluster));
         if (list.settled()) return list;
-        patience.saw(progress_of(observe(found, kAskTimeout)));
+        patience.saw(progress_of(cluster.look()));
         if (patience.over())
             return error(
                 Errc::unavailable, "a change of the members is under way and doesn't come to its end",
@@ -141,26 +143,48 @@ Result<pb::MemberList> settled_members(const Context& context, const Found& foun
     }
 }
 
+pb::Request change_request(const pb::MemberList& from, const Wanted& target) {
+    pb::Request request;
+    pb::ChangeMembers& change = *request.mutable_change_members();
+    for (const pb::MemberInfo& member : target) *change.add_target() = member;
+    change.set_expected_config_index(from.config_index());
+    return request;
+}
+
+}  // namespace
+
+Result<pb::MemberList> settled_members(const Context& context, const Found& found) {
+    return settled_once(context, access_to(context, found));
+}
+
 Result<pb::MemberList> change_members(const Context& context, const Found& found,
+                                      const std::function<Result<Wanted>(const pb::MemberList&)>& wanted) {
+    return change_members(context, access_to(context, found), wanted);
+}
+
+Result<pb::MemberList> change_members(const Context& context, const ClusterAccess& cluster,
                                       const std::function<Result<Wanted>(const pb::MemberList&)>& wanted) {
     Patience patience(context);
     std::string shown;
+    std::optional<std::pair<uint64_t, Error>> conflict;  // with the configuration that it was about
     for (;;) {
-        TRY(list, settled_members(context, found));
+        TRY(list, settled_once(context, cluster));
+        if (conflict && conflict->first == list.config_index()) return conflict->second;
+        conflict.reset();
         TRY(target, wanted(list));
         if (reached(list, target)) return list;
         bool begun = equal(list, target);  // who is to be promoted isn't yet
         if (!begun) {
-            pb::Request request;
-            pb::ChangeMembers& change = *request.mutable_change_members();
-            for (const pb::MemberInfo& member : target) *change.add_target() = member;
-            change.set_expected_config_index(list.config_index());
-            TRY(answer, ask_leader(context, found, request));
-            if (answer.has_error())
-                return error(static_cast<Errc>(answer.error().code()), answer.error().what(),
-                             answer.error().hint());
+            TRY(answer, cluster.ask(change_request(list, target)));
+            if (answer.has_error()) {
+                Error why = error(static_cast<Errc>(answer.error().code()), answer.error().what(),
+                                  answer.error().hint());
+                if (why.code != Errc::conflict) return why;
+                // Perhaps it was carried out and its answer lost: the list tells, once it is settled.
+                conflict = {list.config_index(), std::move(why)};
+            }
         }
-        ClusterView view = observe(found, kAskTimeout);
+        ClusterView view = cluster.look();
         patience.saw(progress_of(view));
         show_progress(context, view, target, shown);
         if (patience.over())

@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/discover.h"
+#include "cli/view.h"
 #include "proto/control.pb.h"
 
 namespace raftd::cli {
@@ -21,9 +22,18 @@ Result<pb::Answer> ask_leader(const Context& context, const Found& found, const 
 Result<pb::MemberList> settled_members(const Context& context, const Found& found);
 
 /// Makes the cluster's members those that `wanted` makes of the list as it is. Asked again when the list has
-/// changed under its hands; an empty change is done at once. A learner that is to be promoted counts as done
-/// once it votes. Errors: what `wanted` or the leader says; unavailable after a time-out without progress.
+/// changed under its hands (by somebody else, or by a request of its own whose answer was lost); an empty
+/// change is done at once. A learner that is to be promoted counts as done once it votes. Errors: what
+/// `wanted` or the leader says; unavailable after a time-out without progress.
 Result<pb::MemberList> change_members(const Context& context, const Found& found,
+                                      const std::function<Result<Wanted>(const pb::MemberList&)>& wanted);
+/// What a change asks of the cluster: the leader's answer, as ask_leader(), and a look at all members.
+struct ClusterAccess {
+    std::function<Result<pb::Answer>(const pb::Request&)> ask;
+    std::function<ClusterView()> look;
+};
+/// The same over any cluster.
+Result<pb::MemberList> change_members(const Context& context, const ClusterAccess& cluster,
                                       const std::function<Result<Wanted>(const pb::MemberList&)>& wanted);
 /// Until the leader says that the member holds (nearly) all of its log. Errors: unavailable.
 Result<void> wait_caught_up(const Context& context, const Found& found, uint64_t id, const std::string& name);

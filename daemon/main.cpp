@@ -225,6 +225,7 @@ int run(const Arguments& arguments) {
         if (const conf::MemberSpec* me = conf::find_member(*spec, settings->name)) {
             node_options.peer = me->peer;
             node_options.client = me->client;
+            node_options.listed = me->id;
         }
     }
     node_options.version = RAFTD_VERSION;

@@ -51,6 +51,26 @@ Result<void> check_owner(const snapshot::DataDir& dir, const NodeOptions& option
         "set data_dir in raftd.toml to this member's own directory");
 }
 
+/// Where this member is to be reached: as the configuration in force says, and one that no configuration
+/// names yet as cluster.toml says. Errors: conflict (neither knows it).
+Result<MemberInfo> own_place(const Context& context) {
+    const snapshot::Identity& me = context.dir.identity;
+    const NodeOptions& options = context.options;
+    if (auto known = context.members.find(me.id); known != context.members.end()) return known->second;
+    MemberInfo info{.id = me.id, .name = me.name, .peer = {}, .client = {}, .incarnation = me.incarnation};
+    bool other = options.listed != NodeId{} && options.listed != me.id;
+    if (!other) info.peer = options.peer, info.client = options.client;
+    if (!info.peer.empty() || !options.settings.listen_peer.empty()) return info;
+    std::string who = me.name + " (id " + std::to_string(raw(me.id)) + ")";
+    return error(Errc::conflict,
+                 who + " is in no configuration of its log, and " +
+                     (other ? "the " + me.name + " of cluster.toml is another (id " +
+                                  std::to_string(raw(options.listed)) + ")"
+                            : "cluster.toml doesn't have it either") +
+                     ": it was removed or replaced, or never added",
+                 "raftctl member list shows the members; raftctl member add makes a new one, under a new id");
+}
+
 uint32_t chunk_bytes_for(const conf::NodeSettings& settings) {
     return static_cast<uint32_t>(std::clamp<uint64_t>(settings.log.buffer_bytes / 8, 4096, kChunkBytes));
 }
@@ -183,11 +203,7 @@ Result<void> Node::start() {
     parts_->admin.attach(parts_->features);
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
-    // A member that no configuration names yet listens where cluster.toml says.
-    MemberInfo me;
-    me.peer = parts_->options.peer, me.client = parts_->options.client;
-    if (auto known = context.members.find(context.dir.identity.id); known != context.members.end())
-        me = known->second;
+    TRY(me, own_place(context));
     bool exposed = settings.listen_exposure == "unencrypted" || parts_->options.simulated;
     auto listen = [&](io::ConnClass kind, const std::string& address) -> Result<void> {
         if (!exposed && kind != io::ConnClass::admin && !conf::is_loopback(address))

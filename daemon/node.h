@@ -20,6 +20,7 @@ struct NodeOptions {
     conf::NodeSettings settings;          // data_dir is the member's data directory
     std::optional<ClusterId> cluster_id;  // of cluster.toml: the directory must belong to it
     std::string peer, client;             // this member's addresses there, until a configuration names it
+    NodeId listed{};                      // the id that stands there with this member's name; 0: none
     std::string version;                  // of the program, for status
     uint64_t pid = 0;
     bool simulated = false;  // small segments, no unix socket

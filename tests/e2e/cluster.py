@@ -133,6 +133,14 @@ def running(pid):
         return False
 
 
+def start_alone(cluster, name):
+    """Runs raftd in the foreground until it ends: (exit code, what it said)."""
+    done = subprocess.run(["raftd", "--config", "raftd.toml"], cwd=cluster.folder / name, env=ENVIRONMENT, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=PATIENCE, check=False)
+    return done.returncode, done.stdout
+
+
 class Writer(threading.Thread):
     """Appends records `NAME-1`, `NAME-2` … until stopped, and remembers what was acknowledged. A raftctl that ends
     because an outcome is unknown or nobody leads is followed by another; no record is ever sent twice."""

@@ -3,23 +3,9 @@
 refused with its own message, and the cluster is none the worse."""
 
 import shutil
-import subprocess
 import unittest
 
-from cluster import ENVIRONMENT, PATIENCE, Cluster, Load, main, raftctl, verify
-
-
-def copy(source, target):
-    """Of a data directory; its socket can't be copied and needn't."""
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.sock"))
-
-
-def start_alone(cluster, name):
-    """Runs raftd in the foreground until it ends: (exit code, what it said)."""
-    done = subprocess.run(["raftd", "--config", "raftd.toml"], cwd=cluster.folder / name, env=ENVIRONMENT, text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=PATIENCE, check=False)
-    return done.returncode, done.stdout
+from cluster import Cluster, Load, main, raftctl, start_alone, verify
 
 
 def copy(source, target):

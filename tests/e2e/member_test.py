@@ -5,7 +5,7 @@ import json
 import shutil
 import unittest
 
-from cluster import Cluster, Load, Writer, main, raftctl, until, verify
+from cluster import Cluster, Load, Writer, main, raftctl, start_alone, until, verify
 
 
 class SteadyWriter(Writer):
@@ -104,6 +104,27 @@ class Members(unittest.TestCase):
             self.add(cluster, "n5", "--learner")
             self.assertGreater(members(cluster)["n5"]["id"], first)
 
+    def test_who_was_removed_or_replaced_is_told_so_when_it_starts(self):
+        with Cluster(3) as cluster:
+            self.add(cluster, "n4")
+            self.remove(cluster, "n4")
+            code, said = start_alone(cluster, "n4")
+            self.assertEqual(code, 23, said)
+            self.assertIn("n4 (id 4) is in no configuration of its log, and cluster.toml doesn't have it", said)
+            self.assertIn("raftctl member list", said)
+
+            replaced = next(name for name in cluster.names if name != cluster.wait_leader())
+            old = json.loads(cluster.run("member", "list", "-o", "json").stdout)
+            old = next(member["id"] for member in old["members"] if member["name"] == replaced)
+            cluster.names.append(f"{replaced}-2")  # where the new one lies
+            cluster.run("member", "replace", replaced, "--local")  # while the old one runs, so that it hears of it
+            until(lambda: "removed" in (cluster.folder / replaced / "raftd.log").read_text(), "the news")
+            cluster.kill(replaced)
+            code, said = start_alone(cluster, replaced)
+            self.assertEqual(code, 23, said)
+            self.assertIn(f"{replaced} (id {old}) is in no configuration of its log", said)
+            self.assertIn(f"the {replaced} of cluster.toml is another", said)
+
     def test_a_dead_address_is_said_at_once_and_changes_nothing(self):
         with Cluster(3) as cluster:
             before = members(cluster)
@@ -181,6 +202,12 @@ class Members(unittest.TestCase):
             wanted.write_text("\n[[member]]\n".join(kept).replace("priority = 0", "priority = 0  # for now"))
             diff = cluster.run("member", "diff", "wanted.toml", check=8).stdout
             self.assertIn(f"- {leads} ", diff)
+            listed = json.loads(cluster.run("member", "list", "-o", "json").stdout)
+            same = json.loads(cluster.run("member", "diff", "cluster.toml", "-o", "json").stdout)
+            self.assertEqual((same["config_index"], same["steps"]), (listed["config_index"], []))
+            diff = json.loads(cluster.run("member", "diff", "wanted.toml", "-o", "json", check=8).stdout)
+            self.assertEqual(diff["config_index"], listed["config_index"])
+            self.assertEqual([step["kind"] for step in diff["steps"]], ["joint", "leave_joint"])
             plan = json.loads(cluster.run("member", "apply", "wanted.toml", "--dry-run", "-o", "json").stdout)
             self.assertEqual([step["kind"] for step in plan["steps"]], ["joint", "leave_joint"])
             self.assertEqual(plan["steps"][0]["needs"], ["2 of 3", "2 of 2"])
