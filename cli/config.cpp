@@ -6,6 +6,8 @@
 #include "cli/local.h"
 #include "conf/load.h"
 #include "conf/table.h"
+#include "io/asio/files.h"
+#include "snapshot/data_dir.h"
 
 namespace raftd::cli {
 namespace {
@@ -68,6 +70,18 @@ void print_problems(const Context& context, const std::vector<conf::Problem>& pr
     write_out(Json::object().add("schema", 1).add("problems", list).text() + "\n");
 }
 
+/// What the cluster was made with and no file can change; nothing while there is no data directory.
+std::vector<std::pair<const char*, uint32_t>> genesis_rules(const std::string& data_dir) {
+    io::asio::FileTable table;
+    io::asio::PosixFiles files(table);
+    std::vector<std::pair<const char*, uint32_t>> rules;
+    auto dir = snapshot::inspect(files, data_dir);
+    if (!dir) return rules;
+    if (dir->manifest.min_members != 0) rules.emplace_back("cluster.min_members", dir->manifest.min_members);
+    if (dir->manifest.max_members != 0) rules.emplace_back("cluster.max_members", dir->manifest.max_members);
+    return rules;
+}
+
 Result<void> show_one(const Context& context, const std::string& path) {
     TRY(text, conf::read_text(path));
     std::vector<conf::Problem> problems;
@@ -89,6 +103,16 @@ Result<void> show_one(const Context& context, const std::string& path) {
         line.resize(std::max<size_t>(line.size() + 2, 44), ' ');
         out += line +
                (named ? "# " + path + (fallback.empty() ? "" : ", default " + fallback) : "# default") + "\n";
+    }
+    for (auto [name, value] : genesis_rules(conf::resolve_beside(path, settings.data_dir))) {
+        list.add(Json::object()
+                     .add("setting", name)
+                     .add("value", std::to_string(value))
+                     .add("default", "")
+                     .add("origin", "init"));
+        std::string line = std::string(name) + " = " + std::to_string(value);
+        line.resize(std::max<size_t>(line.size() + 2, 44), ' ');
+        out += line + "# by init, for good\n";
     }
     write_out(context.output == Output::text
                   ? out

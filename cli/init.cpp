@@ -69,16 +69,33 @@ Result<void> add_named_members(const InitOptions& options, conf::ClusterSpec& sp
     return {};
 }
 
-snapshot::Manifest manifest_of(const conf::ClusterSpec& spec) {
+snapshot::Manifest manifest_of(const conf::ClusterSpec& spec, const InitOptions& options) {
     snapshot::Manifest manifest;
     manifest.cluster_id = spec.id;
     manifest.cluster_name = spec.name;
     manifest.feature_level = feature_level_max();
+    manifest.min_members = options.min_members;
+    manifest.max_members = options.max_members;
     for (const conf::MemberSpec& member : spec.members)
         manifest.members.push_back({member.id, member.name, member.peer, member.client,
                                     snapshot::genesis_incarnation(spec.id, member.id), member.learner,
                                     member.priority});
     return manifest;
+}
+
+/// Rules that this cluster could never meet, or breaks from the start.
+Result<void> check_bounds(const InitOptions& options, const conf::ClusterSpec& spec) {
+    const size_t count = spec.members.size();
+    std::string has =
+        ": the cluster begins with " + std::to_string(count) + (count == 1 ? " member" : " members");
+    if (options.min_members > count)
+        return error(Errc::bad_input,
+                     "--min-members " + std::to_string(options.min_members) + has +
+                         ", so it would never have a leader",
+                     "raise --nodes; members can be added only once there is a leader");
+    if (options.max_members != 0 && options.max_members < count)
+        return error(Errc::bad_input, "--max-members " + std::to_string(options.max_members) + has);
+    return {};
 }
 
 Result<void> check_vacant(const fs::path& folder, const conf::ClusterSpec& spec) {
@@ -105,6 +122,7 @@ Result<conf::ClusterSpec> make_cluster(const InitOptions& options) {
     spec.id = {random_number(), random_number()};
     TRY_VOID(check_vacant(folder, spec));
     TRY_VOID(options.members.empty() ? add_local_members(options, spec) : add_named_members(options, spec));
+    TRY_VOID(check_bounds(options, spec));
     std::vector<conf::Problem> problems;
     std::string cluster_toml = conf::render_cluster_toml(spec);
     conf::parse_cluster_spec(cluster_toml, "cluster.toml", problems);
@@ -113,7 +131,7 @@ Result<conf::ClusterSpec> make_cluster(const InitOptions& options) {
 
     FolderMaker maker;
     TRY_VOID(maker.make_folder(folder));
-    snapshot::Manifest manifest = manifest_of(spec);
+    snapshot::Manifest manifest = manifest_of(spec, options);
     for (const conf::MemberSpec& member : spec.members) {
         TRY_VOID(make_member_folder(maker, folder, member, manifest,
                                     snapshot::genesis_incarnation(spec.id, member.id)));

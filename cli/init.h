@@ -16,6 +16,8 @@ struct InitOptions {
     uint32_t base_port = 7101;  // of peers; clients are 100 above
     std::string host = "127.0.0.1";
     std::vector<std::string> members;  // NAME=HOST:PORT; then the four above are void
+    uint32_t min_members = 0;          // known before the first election; 0: no such rule
+    uint32_t max_members = 0;          // that there may ever be; 0: no such rule
 };
 Exit init(const Context& context, const InitOptions& options);
 

@@ -224,6 +224,13 @@ Exit member_add(const Context& context, const MemberAddOptions& options) {
             context, *found, [](const pb::MemberList& now) -> Result<Wanted> { return members_of(now); });
         return list ? finish_change(context, *found, *list) : fail_change(context, list.error());
     }
+    if (present->max_members() != 0 &&
+        static_cast<uint32_t>(present->members_size()) >= present->max_members())
+        return fail(context, error(Errc::conflict,
+                                   "the cluster has " + counted(present->members_size(), "member") +
+                                       ", and was made with --max-members " +
+                                       std::to_string(present->max_members()) + "; nothing was changed",
+                                   "raftctl member remove makes room for another one"));
     auto joining = prepare(context, options);
     if (!joining) return joining.error();
     auto wanted = [&](const pb::MemberList& list) -> Result<Wanted> {

@@ -84,6 +84,12 @@ void add_lifecycle(CLI::App& app, Line& line) {
         ->add_option("--member", line.init.members, "a member on some machine; clients dial PORT + 100")
         ->type_name("NAME=HOST:PORT")
         ->allow_extra_args(false);
+    init_command
+        ->add_option("--min-members", line.init.min_members,
+                     "the first leader is elected once so many members are up")
+        ->check(CLI::Range(1, 16));
+    init_command->add_option("--max-members", line.init.max_members, "the cluster never grows beyond so many")
+        ->check(CLI::Range(1, 16));
 
     CLI::App* start_command = add_command(
         app, line, {"start", "[NODE...]", kEveryday, "start this machine's members"},

@@ -134,6 +134,15 @@ std::string json_text_of(const ClusterView& view) {
             std::count(leader->next_voters().begin(), leader->next_voters().end(), member.id) != 0)
             next.add(member.name);
     config.add("voters", voters).add("next_voters", next).add("learners", learners);
+    const pb::Status* any = leader;
+    for (const MemberView& member : view.members)
+        if (any == nullptr && member.status) any = &*member.status;
+    auto rule = [&](uint32_t (pb::Status::*field)() const) {
+        return any == nullptr || (any->*field)() == 0 ? std::nullopt
+                                                      : std::optional<uint64_t>((any->*field)());
+    };
+    add_optional(config, "min_members", rule(&pb::Status::min_members));
+    add_optional(config, "max_members", rule(&pb::Status::max_members));
     return json.add("config", config).add("members", members).text() + "\n";
 }
 

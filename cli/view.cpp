@@ -149,7 +149,14 @@ std::string counted(uint64_t count, const char* noun) {
 std::string closing_sentence(const ClusterView& view) {
     std::string text = view.name + " is " + text_of(view.state) + ": ";
     std::string up = std::to_string(view.up()) + " of " + std::to_string(view.members.size()) + " members up";
-    if (view.leader == nullptr) return text + "no leader, " + up;
+    if (view.leader == nullptr) {
+        // Before the first election of all there is a rule of init, perhaps.
+        for (const MemberView& member : view.members)
+            if (member.status && member.status->last_index() == 0 && member.status->min_members() > view.up())
+                return text + "waiting for members (" + std::to_string(view.up()) + " of the " +
+                       std::to_string(member.status->min_members()) + " that the first election needs)";
+        return text + "no leader, " + up;
+    }
     const pb::Status& leader = *view.leader->status;
     return text + view.leader->name + " leads term " + std::to_string(leader.term()) + ", " + up + ", " +
            counted(leader.commit_lsn() + 1 - std::max<uint64_t>(leader.first_lsn(), 1), "record");

@@ -129,6 +129,8 @@ void Admin::fill_status(pb::Status& status, NodeId leader) const {
     status.set_config_index(raw(view.membership.index));
     status.set_config_joint(view.membership.members.joint());
     status.set_sync_p99_ms(pump_.sync_p99_ms());
+    status.set_min_members(context_.dir.manifest.min_members);
+    status.set_max_members(context_.dir.manifest.max_members);
     fill_members(status, view);
 }
 

@@ -108,6 +108,7 @@ void MemberChanges::fill(pb::MemberList& list) const {
     }
     list.set_next_id(raw(next_id()));
     list.set_leader(raw(replica_.core().leader()));
+    list.set_max_members(context_.dir.manifest.max_members);
 }
 
 void MemberChanges::change(const ClientConn& conn, uint32_t stream, const pb::ChangeMembers& wanted) {
@@ -166,7 +167,26 @@ std::optional<Error> MemberChanges::take_target(const pb::ChangeMembers& wanted,
               [](const Member& a, const Member& b) { return a.id < b.id; });
     if (into.infos.size() != into.target.now.size())
         return error(Errc::bad_input, "an id is given twice among the wanted members");
-    return std::nullopt;
+    return too_many(into.infos);
+}
+
+/// Names are counted, not ids: while a member is being replaced there are two of its name.
+std::optional<Error> MemberChanges::too_many(const MemberInfos& wanted) const {
+    const uint32_t max = context_.dir.manifest.max_members;
+    auto names_of = [](const MemberInfos& infos) {
+        std::set<std::string> names;
+        for (const auto& [id, info] : infos) names.insert(info.name);
+        return names.size();
+    };
+    size_t names = names_of(wanted);
+    if (max == 0 || names <= max || names <= names_of(replica_.members().in_force().infos))
+        return std::nullopt;
+    return error(Errc::conflict,
+                 std::to_string(names) +
+                     " members are more than this cluster may have: it was made with "
+                     "--max-members " +
+                     std::to_string(max),
+                 "raftctl member remove makes room for another one");
 }
 
 std::optional<Error> MemberChanges::why_not(const Pending& pending) const {

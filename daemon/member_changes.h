@@ -42,6 +42,7 @@ private:
 
     void change(const ClientConn& conn, uint32_t stream, const pb::ChangeMembers& wanted);
     std::optional<Error> take_target(const pb::ChangeMembers& wanted, Pending& into) const;
+    std::optional<Error> too_many(const MemberInfos& wanted) const;
     std::optional<Error> why_not(const Pending& pending) const;
     void begin(const Pending& pending);
     void tell_plan(const Pending& pending);

@@ -14,13 +14,14 @@
 namespace raftd::daemon {
 namespace {
 
-raft::Options core_options(const conf::NodeSettings& settings) {
+raft::Options core_options(const conf::NodeSettings& settings, const snapshot::Manifest& manifest) {
     raft::Options options;
     options.heartbeat = settings.raft.heartbeat_interval;
     options.election_timeout = settings.raft.election_timeout;
     options.disk_stall_max = settings.raft.election_timeout;
     options.batch_bytes_max = settings.raft.batch_bytes_max;
     options.in_flight_bytes_max = settings.raft.in_flight_bytes_max;
+    options.min_members = manifest.min_members;  // max_members counts names: MemberChanges
     return options;
 }
 
@@ -187,7 +188,7 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
                           .configs = core_configs,
                           .health = {},
                           .boot = dir.boots.mine.number};
-    raft::Core core(core_options(options.settings), dir.identity.id, restart, random.next(),
+    raft::Core core(core_options(options.settings, dir.manifest), dir.identity.id, restart, random.next(),
                     world.clock.now());
     if (options.simulated) core.check_invariants(true);
     LogLine(world.log, LogLevel::info, "recovered")("member", dir.identity.name)(

@@ -123,7 +123,7 @@ Result<void> create(io::Files& files, std::string_view path, const Manifest& man
     return {};
 }
 
-Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce) {
+Result<DataDir> inspect(io::Files& files, std::string_view path) {
     DataDir found;
     found.path = std::string(path);
     int fault = 0;
@@ -150,6 +150,11 @@ Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce) {
     auto boots = parse_boots(as_bytes(bytes));
     if (!boots) return at_path(boots.error(), path);
     found.boots = std::move(*boots);
+    return found;
+}
+
+Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce) {
+    TRY(found, inspect(files, path));
     // Durable: a peer that has seen this number refuses every lower one, so it must outlive this process.
     if (found.boots.mine.number > 0)
         found.boots.before.insert(found.boots.before.begin(), found.boots.mine.nonce);

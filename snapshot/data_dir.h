@@ -38,6 +38,9 @@ struct Manifest {
     Lsn lsn_next{1};
     uint64_t chain_before = 0;   // chain at S before hashing, 0 at init
     uint32_t feature_level = 1;  // at S; written only where it is above 1, as older ones don't have it
+    /// How many members must be known before the first election, and how many there may be; 0: no such rule,
+    /// and then not written. Here, since they must be the same for all members, for good.
+    uint32_t min_members = 0, max_members = 0;
 };
 /// The incarnation of a genesis member: first 128 bits of SHA-256 of cluster id and member id.
 Incarnation genesis_incarnation(ClusterId cluster, NodeId member);
@@ -75,8 +78,10 @@ Result<void> create(io::Files& files, std::string_view path, const Manifest& man
 /// The same for a member that joins later and so isn't in the manifest.
 Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest,
                     const Identity& identity);
-/// Reads and checks all of it, then raises the boot number (new nonce from `nonce`), synced. Errors:
-/// not_found (no such directory), damaged, conflict (half-made).
+/// Reads and checks all of it and changes nothing. Errors: not_found (no such directory), damaged, conflict
+/// (half-made).
+Result<DataDir> inspect(io::Files& files, std::string_view path);
+/// The same, then raises the boot number (new nonce from `nonce`), synced.
 Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce);
 /// Replaces `boots`, synced. Blocking: runs in a job.
 Result<void> write_boots(io::Files& files, std::string_view path, const Boots& boots);

@@ -59,6 +59,8 @@ Manifest manifest_in(const Json& json) {
     if (!chain) throw std::invalid_argument("chain is not a number of 16 hex digits");
     manifest.chain_before = chain->low;
     if (json.contains("feature_level")) manifest.feature_level = json.at("feature_level").get<uint32_t>();
+    if (json.contains("min_members")) manifest.min_members = json.at("min_members").get<uint32_t>();
+    if (json.contains("max_members")) manifest.max_members = json.at("max_members").get<uint32_t>();
     return manifest;
 }
 
@@ -89,6 +91,8 @@ std::string encode_manifest(const Manifest& manifest) {
                  {"lsn_next", raw(manifest.lsn_next)},
                  {"chain", to_hex(manifest.chain_before)}};
     if (manifest.feature_level > 1) json["feature_level"] = manifest.feature_level;
+    if (manifest.min_members != 0) json["min_members"] = manifest.min_members;
+    if (manifest.max_members != 0) json["max_members"] = manifest.max_members;
     return json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 

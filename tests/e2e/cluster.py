@@ -47,14 +47,15 @@ def until(condition, what):
 class Cluster:
     """`with Cluster(3) as cluster:` is a started cluster named demo; its folder is cluster.folder."""
 
-    def __init__(self, nodes, start=True):
+    def __init__(self, nodes, start=True, flags=()):
         self.names = [f"n{i}" for i in range(1, nodes + 1)]
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="raftd-e2e-"))
         self.folder = self.work / "demo"
         self._start = start
+        self._flags = flags  # of init
 
     def __enter__(self):
-        raftctl("init", "demo", "--nodes", len(self.names), "--base-port", BASE_PORT, cwd=self.work)
+        raftctl("init", "demo", "--nodes", len(self.names), "--base-port", BASE_PORT, *self._flags, cwd=self.work)
         if self._start:
             self.run("start")
         return self

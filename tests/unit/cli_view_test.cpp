@@ -55,6 +55,23 @@ TEST(View, IsHealthyWhenAllAnswer) {
     EXPECT_EQ(closing_sentence(view), "demo is healthy: n2 leads term 2, 3 of 3 members up, 5 records");
 }
 
+// Before the first election of all; later the rule means nothing.
+TEST(View, SaysHowManyMembersTheFirstElectionWaitsFor) {
+    auto fresh = [](uint64_t id, uint64_t last_index) {
+        MemberAnswer answer = says(id, "follower", 0);
+        answer.answer->mutable_status()->set_min_members(3);
+        answer.answer->mutable_status()->set_last_index(last_index);
+        return answer;
+    };
+    auto sentence = [&](uint64_t last_index) {
+        return closing_sentence(
+            view_of({fresh(1, last_index), fresh(2, last_index), silent(3, "connection refused")}, three()));
+    };
+    EXPECT_EQ(sentence(0),
+              "demo is unavailable: waiting for members (2 of the 3 that the first election needs)");
+    EXPECT_EQ(sentence(1), "demo is unavailable: no leader, 2 of 3 members up");
+}
+
 TEST(View, NamesWhoIsMissing) {
     ClusterView view =
         view_of({says(1, "leader", 2), silent(2, "connection refused"), says(3, "follower", 2)}, three());

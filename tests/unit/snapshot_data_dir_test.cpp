@@ -42,6 +42,20 @@ TEST(Manifest, IsTheSameBytesEverywhereAndReadsBack) {
     EXPECT_TRUE(members.now[2].learner);
 }
 
+// Directories of before these keys were there begin with the chain that their bytes give.
+TEST(Manifest, WritesTheBoundsOfItsMembersOnlyWhenThereAreSome) {
+    Manifest manifest = three_members();
+    EXPECT_EQ(encode_manifest(manifest).find("m_members"), std::string::npos);
+    uint64_t chain = genesis_point(manifest).chain;
+    manifest.min_members = 2;
+    manifest.max_members = 5;
+    auto back = parse_manifest(encode_manifest(manifest));
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(back->min_members, 2u);
+    EXPECT_EQ(back->max_members, 5u);
+    EXPECT_NE(genesis_point(*back).chain, chain);
+}
+
 TEST(Manifest, KeepsNumbersThatJsonReadersRound) {
     Manifest manifest = three_members();
     manifest.at = {Term{7}, Index{65536}};
@@ -86,6 +100,18 @@ TEST(Manifest, SaysItsFeatureLevelOnlyAboveTheFirst) {
 TEST(Incarnation, IsTheShaOfClusterAndMember) {
     EXPECT_EQ(to_hex(genesis_incarnation(ClusterId{}, NodeId{1})), "ed093ea075616cca2b4946b1e8121e74");
     EXPECT_NE(genesis_incarnation(kCluster, NodeId{1}), genesis_incarnation(kCluster, NodeId{2}));
+}
+
+TEST(DataDir, InspectingChangesNothing) {
+    MemoryFiles files;
+    ASSERT_TRUE(create(files, "/data", three_members(), NodeId{2}));
+    for (int i = 0; i < 2; ++i) {
+        auto seen = inspect(files, "/data");
+        ASSERT_TRUE(seen) << seen.error().what;
+        EXPECT_EQ(seen->boots.mine.number, 0u);
+    }
+    EXPECT_EQ(open(files, "/data", 7)->boots.mine.number, 1u);
+    EXPECT_EQ(inspect(files, "/data")->boots.mine, (Boot{1, 7}));
 }
 
 TEST(DataDir, IsMadeOnceAndOpensWithARisingBoot) {
