@@ -59,7 +59,7 @@ void gather(const CLI::App& app, const std::string& path, const std::vector<Flag
             command.flags.push_back({option->get_snames(), option->get_lnames(),
                                      takes_value ? value_of(option->get_type_name()) : Value{},
                                      option->get_description()});
-        else
+        else if (command.argument.kind == Value::Kind::none)  // the first is what a tab is pressed for
             command.argument = option->get_type_name().find('|') != std::string::npos
                                    ? value_of(option->get_type_name())
                                    : value_of(option->get_name());

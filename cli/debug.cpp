@@ -9,9 +9,7 @@
 #include "wal/dump.h"
 
 namespace raftd::cli {
-namespace {
 
-/// The client address of the member of that name, by the file or by what members say.
 Result<std::string> address_of(const Context& context, const Found& found, const std::string& node) {
     if (found.spec)
         if (const conf::MemberSpec* member = conf::find_member(*found.spec, node)) return member->client;
@@ -25,8 +23,6 @@ Result<std::string> address_of(const Context& context, const Found& found, const
     return error(Errc::not_found, "no member is called `" + node + "`",
                  near ? "did you mean " + std::string(*near) + "?" : "raftctl status lists the members");
 }
-
-}  // namespace
 
 Exit debug_wal(const Context& context, const DebugWalOptions& options) {
     io::asio::FileTable table;

@@ -16,6 +16,7 @@
 #include "cli/destroy.h"
 #include "cli/doctor.h"
 #include "cli/events.h"
+#include "cli/fault.h"
 #include "cli/feature.h"
 #include "cli/help.h"
 #include "cli/init.h"
@@ -54,6 +55,7 @@ struct Line {
     TransferOptions transfer;
     MemberFileOptions member_file;
     WhyOptions why;
+    FaultOptions fault;
     EventsOptions events;
     FeatureOptions feature;
     ConfigOptions config;
@@ -71,5 +73,6 @@ CLI::App* add_part(CLI::App* command, Line& line, const std::string& name, const
                    const std::string& examples, std::function<Exit()> run);
 
 void add_members(CLI::App& app, Line& line);
+void add_faults(CLI::App& app, Line& line);
 
 }  // namespace raftd::cli

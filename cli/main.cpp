@@ -457,6 +457,7 @@ Exit run(int count, char** arguments) {
     add_feature(app, line);
     add_looking(app, line);
     add_bench(app, line);
+    add_faults(app, line);
     add_about(app, line);
     try {
         app.parse(count, arguments);

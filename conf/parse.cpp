@@ -116,6 +116,11 @@ public:
         if (in_range(*value < 0 ? UINT64_MAX : static_cast<uint64_t>(*value)))
             field(settings_) = static_cast<uint32_t>(*value);
     }
+    void operator()(FlagField field) const {
+        std::optional<bool> value = node_.is_boolean() ? node_.value<bool>() : std::nullopt;
+        if (!value) return complain("needs " + form_text(setting_) + ", not " + kind_of(node_));
+        field(settings_) = *value;
+    }
     void operator()(TextField field) const {
         std::optional<std::string> text = text_or_complain();
         if (!text) return;

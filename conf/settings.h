@@ -36,6 +36,10 @@ struct LoggingSettings {
     uint64_t file_bytes_max = 16u << 20;
 };
 
+struct DebugSettings {
+    bool faults = false;  // `raftctl fault` may worsen this member's links
+};
+
 struct NodeSettings {
     std::string cluster;   // path of cluster.toml, as written (relative to the file's folder)
     std::string name;      // this member
@@ -46,6 +50,7 @@ struct NodeSettings {
     LogSettings log;
     LimitSettings limits;
     LoggingSettings logging;
+    DebugSettings debug;
 };
 
 struct MemberSpec {

@@ -65,6 +65,9 @@ constexpr Setting kTable[] = {
      false, "form of a line", kReloadable},
     {"logging", "file_bytes_max", BytesField{[](S& s) -> uint64_t& { return s.logging.file_bytes_max; }},
      64 * kKiB, kGiB, "", false, "size at which raftd.log is put aside; one old file is kept", kReloadable},
+
+    {"debug", "faults", FlagField{[](S& s) -> bool& { return s.debug.faults; }}, 0, 0, "", false,
+     "test clusters only: raftctl fault may worsen this member's links and make it campaign"},
 };
 
 std::string value_of(const Setting& setting, NodeSettings& settings) {
@@ -75,6 +78,7 @@ std::string value_of(const Setting& setting, NodeSettings& settings) {
             return "\"" + text_of_bytes(field(settings)) + "\"";
         }
         std::string operator()(CountField field) const { return std::to_string(field(settings)); }
+        std::string operator()(FlagField field) const { return field(settings) ? "true" : "false"; }
         std::string operator()(TextField field) const { return toml_text(field(settings)); }
     };
     return std::visit(Text{settings}, setting.field);
@@ -106,6 +110,7 @@ std::string default_text(const Setting& setting) { return value_text(setting, No
 
 std::string range_text(const Setting& setting) {
     if (!setting.choices.empty()) return choices_text(setting.choices);
+    if (std::holds_alternative<FlagField>(setting.field)) return "true or false";
     if (setting.high == 0) return "";
     if (std::holds_alternative<DurationField>(setting.field))
         return text_of(Duration{static_cast<int64_t>(setting.low)}) + " to " +
@@ -120,6 +125,7 @@ std::string form_text(const Setting& setting) {
     if (std::holds_alternative<DurationField>(setting.field)) return "a duration in quotes, like " + example;
     if (std::holds_alternative<BytesField>(setting.field)) return "a size in quotes, like " + example;
     if (std::holds_alternative<CountField>(setting.field)) return "a whole number, like " + example;
+    if (std::holds_alternative<FlagField>(setting.field)) return "true or false, without quotes";
     return setting.choices.empty() ? "a text in quotes"
                                    : "one of " + choices_text(setting.choices) + ", in quotes";
 }

@@ -14,13 +14,14 @@ namespace raftd::conf {
 using DurationField = Duration& (*)(NodeSettings&);
 using BytesField = uint64_t& (*)(NodeSettings&);
 using CountField = uint32_t& (*)(NodeSettings&);
+using FlagField = bool& (*)(NodeSettings&);
 using TextField = std::string& (*)(NodeSettings&);
 
 struct Setting {
     std::string_view section;  // "" = top of the file
     std::string_view key;
-    std::variant<DurationField, BytesField, CountField, TextField> field;
-    uint64_t low = 0, high = 0;  // in ns, bytes or units; both 0 for texts
+    std::variant<DurationField, BytesField, CountField, FlagField, TextField> field;
+    uint64_t low = 0, high = 0;  // in ns, bytes or units; both 0 for flags and texts
     std::string_view choices;    // of a text: words split by '|'; "" = any
     bool needed = false;         // must be in the file
     std::string_view comment;

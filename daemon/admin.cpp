@@ -1,6 +1,7 @@
 #include "daemon/admin.h"
 
 #include "base/uuid.h"
+#include "daemon/fault_requests.h"
 #include "daemon/feature_changes.h"
 #include "daemon/pump.h"
 #include "daemon/replies.h"
@@ -88,6 +89,8 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
         fill_events(*answer.mutable_events(), request.events());
     } else if (request.has_dump()) {
         answer.mutable_dump()->set_text(dump());
+    } else if (request.has_fault() && faults_ != nullptr) {
+        faults_->answer(request.fault(), answer);
     } else if (features_ != nullptr && features_->request(conn, frame.stream, request)) {
         return true;
     } else {
@@ -131,6 +134,9 @@ void Admin::fill_status(pb::Status& status, NodeId leader) const {
     status.set_sync_p99_ms(pump_.sync_p99_ms());
     status.set_min_members(context_.dir.manifest.min_members);
     status.set_max_members(context_.dir.manifest.max_members);
+    status.set_election_timeout_ms(
+        static_cast<uint64_t>(context_.options.settings.raft.election_timeout.ns / 1'000'000));
+    status.set_transfer_to(raw(view.transfer_to));
     fill_members(status, view);
 }
 
@@ -161,6 +167,7 @@ void Admin::fill_members(pb::Status& status, const raft::View& view) const {
         to.set_in_flight_bytes(follower.in_flight_bytes);
         to.set_heard_ago_ms(static_cast<uint64_t>((context_.now - follower.heard_at).ns / 1'000'000));
         to.set_connected(peers_.linked(follower.id));
+        to.set_link_failure(peers_.link_failure(follower.id));
         to.set_caught_up(follower.caught_up);
         if (auto point = replica_.point_at(follower.match)) to.set_match_lsn(raw(point->lsn_next) - 1);
     }

@@ -16,6 +16,7 @@ class Status;
 
 namespace raftd::daemon {
 
+class FaultRequests;
 class FeatureChanges;
 class Pump;
 
@@ -27,7 +28,10 @@ public:
     bool request(ClientConn& conn, const io::Frame& frame, NodeId leader);
     /// What `raftctl debug dump` shows.
     std::string dump() const;
-    void attach(FeatureChanges& features) { features_ = &features; }
+    void attach(FeatureChanges& features, FaultRequests& faults) {
+        features_ = &features;
+        faults_ = &faults;
+    }
 
 private:
     void fill_status(pb::Status& status, NodeId leader) const;
@@ -43,6 +47,7 @@ private:
     Producers& producers_;
     const Pump& pump_;
     FeatureChanges* features_ = nullptr;
+    FaultRequests* faults_ = nullptr;
 };
 
 }  // namespace raftd::daemon

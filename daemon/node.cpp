@@ -7,6 +7,7 @@
 #include "conf/units.h"
 #include "daemon/admin.h"
 #include "daemon/applier.h"
+#include "daemon/fault_requests.h"
 #include "daemon/feature_changes.h"
 #include "daemon/leaving.h"
 #include "daemon/pump.h"
@@ -101,6 +102,7 @@ struct Node::Parts {
     std::vector<std::string> alarms;
     Instant alarms_due{};
     FeatureChanges features{context, replica, peers, clients};
+    FaultRequests fault_requests{context, replica, peers};
     uint64_t members_version = 1;  // of replica.members(), as the peers know them
 
     Parts(io::World& world, const NodeOptions& given, snapshot::DataDir found_dir, wal::Recovered found,
@@ -144,6 +146,7 @@ struct Node::Parts {
 
     void handle(io::Event& event);
     void on(io::Frame& frame);
+    void deliver(Peers::Incoming& incoming);
     void on(io::Completed& done);
     void on(io::Opened& opened);
     void on(io::Closed& closed);
@@ -201,7 +204,7 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
 }
 
 Result<void> Node::start() {
-    parts_->admin.attach(parts_->features);
+    parts_->admin.attach(parts_->features, parts_->fault_requests);
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
     TRY(me, own_place(context));
@@ -278,6 +281,7 @@ Node::Use Node::use() const {
 }
 const State& Node::state() const { return parts_->applier.state(); }
 std::string Node::dump() const { return parts_->admin.dump(); }
+Faults& Node::faults() { return parts_->peers.faults(); }
 std::vector<std::byte> Node::black_box() const { return parts_->replica.black_box().bytes(); }
 
 void Node::Parts::handle(io::Event& event) {
@@ -290,12 +294,15 @@ void Node::Parts::on(io::Frame& frame) {
     if (!peers.owns(frame.conn)) return;  // closed in this very turn
     std::optional<Peers::Incoming> incoming = peers.frame(frame);
     links();
-    if (!incoming) return;
-    if (incoming->message.trailer) after_trailer(incoming->from, *incoming->message.trailer);
-    if (std::holds_alternative<raft::msg::Append>(incoming->message.message))
-        pump.append_from(incoming->from, std::move(incoming->message));
+    if (incoming) deliver(*incoming);
+}
+
+void Node::Parts::deliver(Peers::Incoming& incoming) {
+    if (incoming.message.trailer) after_trailer(incoming.from, *incoming.message.trailer);
+    if (std::holds_alternative<raft::msg::Append>(incoming.message.message))
+        pump.append_from(incoming.from, std::move(incoming.message));
     else
-        replica.step(context.now, raft::ev::Message{incoming->from, incoming->message.message, {}});
+        replica.step(context.now, raft::ev::Message{incoming.from, incoming.message.message, {}});
 }
 
 void Node::Parts::after_trailer(NodeId from, const proto::Trailer& trailer) {
@@ -385,6 +392,7 @@ void Node::Parts::follow_alarms() {
 void Node::Parts::tick() {
     if (wal->deadline() <= context.now) wal->tick(context.now);
     if (peers.deadline() <= context.now) peers.tick(context.now);
+    while (auto late = peers.take_late()) deliver(*late);
     if (clients.deadline() <= context.now) clients.tick(context.now);
     if (replica.core().deadline() <= context.now) replica.step(context.now, raft::ev::Tick{});
 }

@@ -16,6 +16,8 @@
 
 namespace raftd::daemon {
 
+class Faults;
+
 struct NodeOptions {
     conf::NodeSettings settings;          // data_dir is the member's data directory
     std::optional<ClusterId> cluster_id;  // of cluster.toml: the directory must belong to it
@@ -64,6 +66,7 @@ public:
     const State& state() const;                         // the replicated state, as far as it is applied
     std::string dump() const;                           // `raftctl debug dump`
     std::vector<std::byte> black_box() const;
+    Faults& faults();  // of its links, whatever the settings allow; for simulations
 
 private:
     struct Parts;

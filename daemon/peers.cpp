@@ -27,7 +27,10 @@ struct BootsJob : io::Job {
 
 }  // namespace
 
-Peers::Peers(Context& context) : context_(context), random_(context.world.seed ^ 0x7065657273) {
+Peers::Peers(Context& context)
+    : context_(context),
+      random_(context.world.seed ^ 0x7065657273),
+      faults_(context.world.seed ^ 0x6661756c7473) {
     for (const auto& [id, member] : context.members)
         if (id != context.dir.identity.id)
             peers_.push_back({.id = id, .name = member.name, .address = member.peer});
@@ -96,6 +99,7 @@ void Peers::opened(const io::Opened& opened) {
         return;
     }
     Conn& conn = conns_.at(opened.conn);
+    if (faults_.active() && faults_.cut(conn.peer, context_.now)) return;  // no word comes through
     Slice hello = encode_hello(context_, conn.peer, conn.probe != 0);
     context_.world.network.send(conn.id, {&hello, 1});
 }
@@ -104,6 +108,9 @@ void Peers::closed(const io::Closed& closed) {
     auto found = conns_.find(closed.conn);
     if (found != conns_.end() && found->second.probe != 0)
         return probed(found->second, std::nullopt, std::string(io::text_of(closed.why)));
+    if (found != conns_.end())
+        if (Peer* peer = find(found->second.peer); peer != nullptr && peer->conn == closed.conn)
+            peer->last_failure = io::text_of(closed.why);
     forget(closed.conn);
 }
 
@@ -120,6 +127,7 @@ void Peers::forget(io::ConnId id) {
     Peer* peer = find(peer_id);
     if (peer == nullptr || peer->conn != id) return;
     peer->conn = io::kNoConn;
+    faults_.lost(peer->id);
     if (peer->linked) {
         peer->linked = false;
         changes_.push_back({peer->id, false});
@@ -140,22 +148,30 @@ std::optional<Peers::Incoming> Peers::frame(const io::Frame& frame) {
         drop(conn.id);
         return std::nullopt;
     }
+    NodeId from = conn.peer;
+    if (faults_.active() && !faults_.meet({from, Direction::from, {}, frame}, context_.now))
+        return std::nullopt;
+    return pass(frame, from);
+}
+
+std::optional<Peers::Incoming> Peers::pass(const io::Frame& frame, NodeId from) {
     std::optional<PeerMessage> message = decode_peer(frame);
     if (!message) {
         ++context_.counters.peer_frames_bad;
-        context_.log(LogLevel::warn, "peer_frame_bad")("peer", raw(conn.peer))("type", frame.type);
-        drop(conn.id);
+        context_.log(LogLevel::warn, "peer_frame_bad")("peer", raw(from))("type", frame.type);
+        drop(frame.conn);
         return std::nullopt;
     }
     ++context_.counters.peer_messages_in;
-    if (message->trailer) find(conn.peer)->trailer = message->trailer;
-    return Incoming{conn.peer, std::move(*message)};
+    if (message->trailer) find(from)->trailer = message->trailer;
+    return Incoming{from, std::move(*message)};
 }
 
 void Peers::hello(Conn& conn, const io::Frame& frame) {
     std::optional<Greeting> greeting = decode_hello(frame.bytes.view());
     if (!conn.accepted || conn.peer != NodeId{} || !greeting || greeting->id == NodeId{})
         return drop(conn.id);
+    if (faults_.active() && faults_.cut(greeting->id, context_.now)) return;  // as if it hadn't come
     if (auto refusal = judge(context_, *greeting)) return refuse(conn, *refusal);
     if (greeting->probe) {
         Slice answer = encode_hello_ok(context_, NodeId{}, true);
@@ -244,6 +260,7 @@ void Peers::finish(Conn& conn) {
     peer.linked = true;
     peer.backoff = {};
     peer.last_refusal.clear();
+    peer.last_failure.clear();
     changes_.push_back({peer.id, true});
     context_.log(LogLevel::info, "peer_linked")("peer", peer.name)("id", raw(peer.id));
 }
@@ -252,7 +269,10 @@ void Peers::refuse(Conn& conn, const Refusal& refusal) {
     context_.log(LogLevel::warn, "peer_refused")("peer", raw(conn.peer))("why", refusal.what);
     Slice answer = encode_hello_no(context_, refusal);
     context_.world.network.send(conn.id, {&answer, 1});
-    if (Peer* peer = find(conn.peer)) peer->backoff = kBackoffMax;
+    if (Peer* peer = find(conn.peer)) {
+        peer->backoff = kBackoffMax;
+        peer->last_failure = refusal.what;
+    }
     drop(conn.id);
 }
 
@@ -273,6 +293,7 @@ void Peers::hello_no(Conn& conn, const io::Frame& frame) {
             context_.log(LogLevel::error, "refused_by_peer")("peer", raw(peer->id))("why", refusal->what)(
                 "hint", refusal->hint);
         peer->last_refusal = refusal->what;
+        peer->last_failure = "refused: " + refusal->what;
     }
     drop(conn.id);
 }
@@ -280,9 +301,67 @@ void Peers::hello_no(Conn& conn, const io::Frame& frame) {
 void Peers::send(NodeId to, const Slice& head, std::span<const Slice> entries) {
     Peer* peer = find(to);
     if (peer == nullptr || !peer->linked) return;
+    if (faults_.active()) {
+        std::vector<Slice> slices{head};
+        slices.insert(slices.end(), entries.begin(), entries.end());
+        if (!faults_.meet({to, Direction::to, std::move(slices), std::nullopt}, context_.now)) return;
+    }
     ++context_.counters.peer_messages_out;
-    context_.world.network.send(peer->conn, {&head, 1});
-    if (!entries.empty()) context_.world.network.send(peer->conn, entries);
+    put(context_.world.network, peer->conn, head, entries);
+}
+
+void Peers::put(io::Network& network, io::ConnId conn, const Slice& head, std::span<const Slice> entries) {
+    network.send(conn, {&head, 1});
+    if (!entries.empty()) network.send(conn, entries);
+}
+
+std::optional<Peers::Incoming> Peers::take_late() {
+    while (!late_.empty()) {
+        io::Frame frame = std::move(late_.front());
+        late_.erase(late_.begin());
+        auto conn = conns_.find(frame.conn);
+        if (conn == conns_.end()) continue;
+        if (auto incoming = pass(frame, conn->second.peer)) return incoming;
+    }
+    return std::nullopt;
+}
+
+void Peers::tick_faults(Instant now) {
+    if (!faults_.active()) return;
+    if (faults_.tick(now)) {
+        context_.log(LogLevel::info, "fault_over")("why", "its time is over");
+        faults_changed();
+    }
+    while (auto message = faults_.take(now)) {
+        if (message->frame) {
+            late_.push_back(std::move(*message->frame));
+        } else if (Peer* peer = find(message->peer); peer != nullptr && peer->linked) {
+            std::span<const Slice> slices(message->slices);
+            ++context_.counters.peer_messages_out;
+            put(context_.world.network, peer->conn, slices.front(), slices.subspan(1));
+        }
+    }
+}
+
+void Peers::faults_changed() {
+    std::vector<io::ConnId> waiting;
+    for (const auto& [id, conn] : conns_)
+        if (!conn.ready && conn.probe == 0) waiting.push_back(id);
+    for (Peer& peer : peers_) peer.backoff = {};
+    for (io::ConnId id : waiting) drop(id);
+}
+
+std::vector<std::string> Peers::fault_lines() const {
+    if (!faults_.active()) return {};
+    return lines_of(faults_.in_force(context_.now), [this](NodeId id) {
+        const Peer* peer = find(id);
+        return peer != nullptr && !peer->name.empty() ? peer->name : "member " + std::to_string(raw(id));
+    });
+}
+
+std::string Peers::link_failure(NodeId id) const {
+    const Peer* peer = find(id);
+    return peer == nullptr || peer->linked ? "" : peer->last_failure;
 }
 
 std::optional<uint32_t> Peers::features(NodeId id) const {
@@ -332,7 +411,7 @@ std::optional<LinkChange> Peers::take_link_change() {
 }
 
 Instant Peers::deadline() const {
-    Instant at = kNever;
+    Instant at = faults_.deadline();
     for (const Peer& peer : peers_) at = std::min(at, peer.dial_at);
     for (const auto& [id, conn] : conns_)
         if (!conn.ready) at = std::min(at, conn.greet_by);
@@ -340,6 +419,7 @@ Instant Peers::deadline() const {
 }
 
 void Peers::tick(Instant now) {
+    tick_faults(now);
     std::vector<io::ConnId> late;
     for (const auto& [id, conn] : conns_)
         if (!conn.ready && conn.greet_by <= now) late.push_back(id);

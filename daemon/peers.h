@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "daemon/faults.h"
 #include "daemon/handshake.h"
 #include "daemon/peer_codec.h"
 
@@ -35,6 +36,8 @@ public:
         PeerMessage message;
     };
     std::optional<Incoming> frame(const io::Frame& frame);
+    /// A message that a fault has held back and whose time has come.
+    std::optional<Incoming> take_late();
     void boots_written(uint64_t version, int error);
 
     /// Another configuration is in force: dials who is new, and lets go who is gone once it leaves.
@@ -63,6 +66,16 @@ public:
     void tick(Instant now);
     void close_all();
 
+    /// Of the links, on purpose; only `raftctl fault` sets any.
+    Faults& faults() { return faults_; }
+    const Faults& faults() const { return faults_; }
+    /// After a change of them: whoever couldn't be greeted is dialed anew.
+    void faults_changed();
+    /// `fault disconnect to n2`, one a kind and direction.
+    std::vector<std::string> fault_lines() const;
+    /// Why there is no link to a peer, when the last attempt said so; empty while there is one.
+    std::string link_failure(NodeId peer) const;
+
 private:
     struct Conn {
         io::ConnId id;
@@ -83,12 +96,16 @@ private:
         Duration backoff{};
         std::optional<proto::Trailer> trailer{};
         std::string last_refusal{};  // logged once
+        std::string last_failure{};  // of an attempt to link
     };
 
     Peer* find(NodeId id);
     const Peer* find(NodeId id) const;
     Peer& let_in(NodeId id);
     bool dials_first(NodeId id) const { return id < context_.dir.identity.id; }
+    std::optional<Incoming> pass(const io::Frame& frame, NodeId from);
+    static void put(io::Network& network, io::ConnId conn, const Slice& head, std::span<const Slice> entries);
+    void tick_faults(Instant now);
     void dial(Peer& peer);
     void redial_later(Peer& peer);
     void hello(Conn& conn, const io::Frame& frame);
@@ -109,6 +126,8 @@ private:
     std::vector<LinkChange> changes_;
     std::vector<Probed> probed_;
     uint64_t probe_last_ = 0;
+    Faults faults_;
+    std::vector<io::Frame> late_;
     uint64_t boots_version_ = 0, boots_on_disk_ = 0;
     bool boots_in_flight_ = false;
 };

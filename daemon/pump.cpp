@@ -402,6 +402,7 @@ std::vector<std::string> Pump::alarms() const {
         alarms.push_back("clock_skew " + text_of(*skew, member_name(skew->member)));
     if (applier_.store_failed()) alarms.emplace_back("state_store");
     if (context_.counters.chain_mismatches != 0) alarms.emplace_back("chain_mismatch");
+    for (std::string& line : peers_.fault_lines()) alarms.push_back(std::move(line));
     return alarms;
 }
 

@@ -306,6 +306,7 @@ View Core::State::view() const {
     if (leader == nullptr) return view;
     view.accepting = !leader->handover && !disk_stalled(options.disk_stall_max);
     view.reign_proven = log.term_at(commit) == hard.term;
+    if (leader->handover) view.transfer_to = leader->handover->to;
     for (const Progress& to : leader->followers) {
         view.followers.push_back({to.id, to.mode, to.match, to.next, to.window.bytes(), to.heard_at,
                                   to.regressed, answers(to, options.election_timeout) && near_end(to)});

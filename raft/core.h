@@ -34,6 +34,7 @@ struct View {
     Index needed_from;  // log files from here on are still wanted by a follower
     ConfigAt membership;
     std::vector<Follower> followers;  // only while leading
+    NodeId transfer_to{};             // of a leader that is handing over
 };
 
 class Core {

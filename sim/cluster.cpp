@@ -115,6 +115,8 @@ const daemon::Node* Cluster::node(uint32_t member) const {
     return members_[member]->process == nullptr ? nullptr : members_[member]->process->node.get();
 }
 
+daemon::Faults& Cluster::faults(uint32_t member) { return members_[member]->process->node->faults(); }
+
 std::string Cluster::dump(uint32_t member) const {
     const daemon::Node* it = node(member);
     return it == nullptr ? name_of(member) + " is down\n" : it->dump();
