@@ -42,6 +42,13 @@ void ArchiveBounds::thin_out() {
     marks_ = std::move(kept);
 }
 
+void ArchiveBounds::forget_below(Index first) {
+    while (marks_.size() > 1 && marks_[1].first <= first) {
+        changed_.insert(marks_.front().first);
+        marks_.pop_front();
+    }
+}
+
 uint64_t ArchiveBounds::bytes() const {
     return marks_.size() * sizeof(ArchiveMark) + changed_.size() * kChangedBytes;
 }

@@ -45,6 +45,9 @@ public:
     /// Counts the next entry; `after`: the log behind it. True when it ends the open archive.
     bool add(const EntryHeader& header, const LogPoint& after);
 
+    /// Marks of archives that end below are forgotten. Requires: nothing asks for less later on.
+    void forget_below(Index first);
+
     /// Oldest first, never empty. After marks_max of them a mark may stand for several archives.
     const std::deque<ArchiveMark>& marks() const { return marks_; }
     const OpenArchive& open() const { return open_; }

@@ -21,6 +21,7 @@ State::State(const StateLimits& limits, const LogPoint& base, uint32_t feature_l
       limits_(limits),
       feature_level_(feature_level),
       archives_(limits.archive, base),
+      retained_(limits.retain, base.lsn_next),
       answers_(std::make_unique<Answers>(limits.answers_all_max, limits.answers_each_max)) {
     if (genesis.membership.now.empty()) return;
     EntryHeader header{};
@@ -38,6 +39,7 @@ Effects State::apply(const EntryHeader& header, ByteView body) {
         case EntryKind::feature: apply_feature(body, effects); break;
         default: break;
     }
+    if (retained_.concerns(header.kind)) apply_retained(header, body, effects);
     point_ = point_after(header);
     effects.archive_end = archives_.add(header, point_);
     return effects;
@@ -128,6 +130,12 @@ void State::apply_membership(const EntryHeader& header, ByteView body) {
         configs_changed_.insert(configs_.begin()->first);
         configs_.erase(configs_.begin());
     }
+}
+
+void State::apply_retained(const EntryHeader& header, ByteView body, Effects& effects) {
+    effects.retain = retained_.apply(header, body, archives_);
+    if (effects.retain->trimmed_to != Lsn{} || !effects.retain->dropped.empty())
+        archives_.forget_below(retained_.first_index(archives_));
 }
 
 void State::apply_feature(ByteView body, Effects& effects) {
@@ -222,7 +230,7 @@ uint64_t State::bytes() const {
            by_id_.bucket_count() * sizeof(void*) +
            (touched_.capacity() + removed_.capacity()) * sizeof(uint64_t) +
            (used_ids_.size() + ids_added_.size() + configs_changed_.size()) * kSmallBytes + configs +
-           archives_.bytes();
+           archives_.bytes() + retained_.bytes();
 }
 
 uint64_t State::bytes_max(const StateLimits& limits) {
@@ -230,7 +238,7 @@ uint64_t State::bytes_max(const StateLimits& limits) {
     constexpr uint64_t kLists = 2 * 3 * sizeof(uint64_t), kConfigs = kConfigsKept << 17, kBlock = 64u << 10;
     return limits.answers_all_max * (sizeof(Answers::Place) + 1) + kBlock +
            limits.producers_max * (sizeof(Producer) + kNodeBytes + kProducerNameBytesMax + 1 + kLists) +
-           kConfigs + ArchiveBounds::bytes_max(limits.archive);
+           kConfigs + ArchiveBounds::bytes_max(limits.archive) + Retained::bytes_max(limits.retain);
 }
 
 }  // namespace raftd::daemon

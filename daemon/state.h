@@ -19,6 +19,7 @@
 #include "daemon/archive_bounds.h"
 #include "daemon/members.h"
 #include "daemon/producer_entry.h"
+#include "daemon/retained.h"
 #include "snapshot/state_format.h"
 #include "snapshot/store.h"
 
@@ -32,6 +33,7 @@ struct StateLimits {
     uint64_t answers_all_max = 512u << 10;  // the last ones of all together: 32 MiB
     uint64_t producer_idle_ms = 3'600'000;  // of log time, before it may be forgotten for another
     ArchiveLimits archive{};
+    RetainLimits retain{};
     bool operator==(const StateLimits&) const = default;
 };
 
@@ -64,6 +66,7 @@ struct Effects {
     std::vector<uint64_t> expired;
     std::optional<uint32_t> feature_level;  // raised to
     bool archive_end = false;               // it is the last entry of an archive
+    std::optional<RetainEffects> retain;    // of what stays of the log
 };
 
 class State {
@@ -101,6 +104,14 @@ public:
     static constexpr size_t kConfigsKept = 8;
     /// Where archives end, and what stands in the open one.
     const ArchiveBounds& archives() const { return archives_; }
+    /// What stays: trim point, policy, cursors, checkpoints.
+    const Retained& retained() const { return retained_; }
+    /// Readers below get TRIMMED.
+    Lsn first_lsn() const { return retained_.first_lsn(); }
+    /// Files with nothing but entries below may go.
+    Index first_index() const { return retained_.first_index(archives_); }
+    /// How far a trim may come now, and what keeps it from more.
+    TrimFloor trim_floor() const { return retained_.floor(archives_, point_.lsn_next); }
     /// Bytes of memory it takes, reckoned; never above bytes_max, used ids beside.
     uint64_t bytes() const;
     static uint64_t bytes_max(const StateLimits& limits);
@@ -121,6 +132,7 @@ private:
     void open(const EntryHeader& header, const ProducerEntry& entry, Effects& effects);
     void close(const ProducerEntry& entry, Effects& effects);
     void apply_membership(const EntryHeader& header, ByteView body);
+    void apply_retained(const EntryHeader& header, ByteView body, Effects& effects);
     void apply_feature(ByteView body, Effects& effects);
     Producer* lookup(uint64_t id);
     void add(Producer&& producer);
@@ -135,6 +147,7 @@ private:
     StateLimits limits_;
     uint32_t feature_level_;
     ArchiveBounds archives_;
+    Retained retained_;
     std::unique_ptr<Answers> answers_;
     std::map<uint64_t, Producer> producers_;
     std::unordered_map<uint64_t, Producer*> by_id_;

@@ -56,6 +56,10 @@ StateHeader State::header() const {
             limits_.archive.bytes,
             limits_.archive.entries,
             limits_.archive.marks_max,
+            limits_.retain.cursors_max,
+            limits_.retain.checkpoints_max,
+            limits_.retain.uploads_max,
+            limits_.retain.upload_distance,
             archives_.open().bytes,
             archives_.open().entries,
             archives_.open().records};
@@ -64,7 +68,7 @@ StateHeader State::header() const {
 uint64_t State::dirty_bytes() const {
     return touched_bytes_ + touched_.size() * 10 + removed_.size() * 10 +
            answers_to_write() * sizeof(AnswerRecord) + (ids_added_.size() + configs_changed_.size()) * 64 +
-           archives_.dirty_bytes();
+           archives_.dirty_bytes() + retained_.dirty_bytes();
 }
 
 uint64_t State::answers_to_write() const {
@@ -91,6 +95,7 @@ void State::all_dirty() {
     ids_added_ = used_ids_;
     for (const auto& [index, body] : configs_) configs_changed_.insert(index);
     archives_.all_dirty();
+    retained_.all_dirty();
 }
 
 void State::take_dirty(StoreBatch& into) {
@@ -105,6 +110,7 @@ void State::take_dirty(StoreBatch& into) {
     }
     take_answers(into);
     archives_.take_dirty(into);
+    retained_.take_dirty(into);
     for (NodeId id : ids_added_) into.keys[state_key(kUsedIdKeys, raw(id))] = "";
     for (Index index : configs_changed_) {
         auto kept = configs_.find(index);
@@ -165,6 +171,7 @@ uint64_t State::digest() const {
     }
     for (NodeId id : used_ids_) add(id);
     for (const ArchiveMark& mark : archives_.marks()) add(mark);
+    retained_.add_to(sum);
     return sum.result();
 }
 
@@ -187,7 +194,8 @@ public:
             auto mark = decode_archive_mark(value);
             return mark && marks_.emplace(Index{*first}, *mark).second;
         }
-        return false;
+        // Judged together at the end: their bounds are in the header.
+        return Retained::is_key(key) && retained_.emplace(key, value).second;
     }
 
     /// Nothing when the parts contradict each other.
@@ -198,7 +206,8 @@ public:
         State state(limits, applied, header_->feature_level);
         state.used_ids_ = std::move(used_);
         state.configs_ = std::move(configs_);
-        if (!put_archives(state) || !put_answers(state) || !put_producers(state)) return std::nullopt;
+        if (!put_archives(state) || !put_retained(state) || !put_answers(state) || !put_producers(state))
+            return std::nullopt;
         return state;
     }
 
@@ -208,7 +217,8 @@ private:
                 header.answers_each_max,
                 header.answers_all_max,
                 header.producer_idle_ms,
-                {header.archive_bytes_max, header.archive_entries_max, header.archive_marks_max}};
+                {header.archive_bytes_max, header.archive_entries_max, header.archive_marks_max},
+                {header.cursors_max, header.checkpoints_max, header.uploads_max, header.upload_distance}};
     }
 
     bool take_producer(uint64_t id, std::string_view value) {
@@ -241,6 +251,15 @@ private:
         auto archives = ArchiveBounds::load(state.limits_.archive, marks_, open, state.point_);
         if (archives) state.archives_ = std::move(*archives);
         return archives.has_value();
+    }
+
+    bool put_retained(State& state) {
+        Retained retained(limits_of(*header_).retain, Lsn{});
+        for (const auto& [key, value] : retained_)
+            if (!retained.take(key, value)) return false;
+        if (!retained.fits(state.point_, state.archives_.bytes_total())) return false;
+        state.retained_ = std::move(retained);
+        return true;
     }
 
     /// The ring as it was. What isn't there was nobody's any more.
@@ -318,6 +337,7 @@ private:
     std::set<NodeId> used_;
     std::map<Index, std::string> configs_;
     std::map<Index, ArchiveMarkRecord> marks_;
+    std::map<std::string, std::string> retained_;  // keys of what stays
 };
 
 Result<State> State::load(const StateLimits& limits, const Store& store) {

@@ -48,6 +48,43 @@ std::optional<ArchiveMarkRecord> decode_archive_mark(std::string_view value) {
     return record;
 }
 
+std::string cursor_key(std::string_view name) { return std::string("n/").append(name); }
+
+std::optional<std::string_view> cursor_in(std::string_view key) {
+    if (!key.starts_with("n/")) return std::nullopt;
+    return key.substr(2);
+}
+
+std::string encode_retention_record(const RetentionRecord& record) { return bytes_of(record); }
+
+std::optional<RetentionRecord> decode_retention_record(std::string_view value) {
+    ByteReader reader(as_bytes(value));
+    auto record = reader.get<RetentionRecord>();
+    if (!reader.done() || record.first_lsn == 0 || record.below_checkpoint > 1 || record.reserved != 0)
+        return std::nullopt;
+    return record;
+}
+
+std::string encode_cursor_record(const CursorRecord& record) { return bytes_of(record); }
+
+std::optional<CursorRecord> decode_cursor_record(std::string_view value) {
+    ByteReader reader(as_bytes(value));
+    auto record = reader.get<CursorRecord>();
+    if (!reader.done() || record.lsn == 0 || record.hold > 1 || record.reserved != 0 ||
+        (record.hold == 0 && record.hold_bytes_max != 0))
+        return std::nullopt;
+    return record;
+}
+
+std::string encode_checkpoint_record(const CheckpointRecord& record) { return bytes_of(record); }
+
+std::optional<CheckpointRecord> decode_checkpoint_record(std::string_view value) {
+    ByteReader reader(as_bytes(value));
+    auto record = reader.get<CheckpointRecord>();
+    if (!reader.done() || record.upto == 0) return std::nullopt;
+    return record;
+}
+
 std::string encode_producer_record(const ProducerRecord& record, std::string_view name) {
     return bytes_of(record).append(name);
 }

@@ -9,11 +9,13 @@ using namespace raftd;
 
 namespace {
 
-constexpr daemon::StateLimits kLimits{.producers_max = 4,
-                                      .answers_each_max = 8,
-                                      .answers_all_max = 70,
-                                      .producer_idle_ms = 10,
-                                      .archive = {.bytes = 1000, .entries = 5, .marks_max = 4}};
+constexpr daemon::StateLimits kLimits{
+    .producers_max = 4,
+    .answers_each_max = 8,
+    .answers_all_max = 70,
+    .producer_idle_ms = 10,
+    .archive = {.bytes = 1000, .entries = 5, .marks_max = 4},
+    .retain = {.cursors_max = 2, .checkpoints_max = 2, .uploads_max = 2, .upload_distance = 500}};
 
 /// Loading what a state says of itself gives that state.
 void check_round_trip(daemon::State& state) {

@@ -49,6 +49,39 @@ public:
         body.put(level);
         return add(EntryKind::feature, body.take());
     }
+    LoggedEntry trim(uint64_t before, TrimEntry::Reason reason = TrimEntry::Reason::asked) {
+        return add(EntryKind::trim, encode_trim({reason, Lsn{before}}));
+    }
+    LoggedEntry retention(const RetentionEntry& entry) {
+        return add(EntryKind::retention, encode_retention(entry));
+    }
+    LoggedEntry cursor(const std::string& name, uint64_t lsn, bool hold = false,
+                       uint64_t hold_bytes_max = 0) {
+        return add(EntryKind::cursor,
+                   encode_cursor({CursorEntry::Op::set, hold, Lsn{lsn}, hold_bytes_max, name}));
+    }
+    LoggedEntry advance(const std::string& name, uint64_t lsn) {
+        return add(EntryKind::cursor, encode_cursor({CursorEntry::Op::advance, false, Lsn{lsn}, 0, name}));
+    }
+    LoggedEntry remove_cursor(const std::string& name) {
+        return add(EntryKind::cursor, encode_cursor({CursorEntry::Op::remove, false, Lsn{}, 0, name}));
+    }
+    LoggedEntry begin(uint64_t upto, uint64_t size) {
+        return add(EntryKind::checkpoint_begin, encode_checkpoint_begin({Lsn{upto}, size, {}}));
+    }
+    LoggedEntry chunk(uint64_t id, uint64_t offset, uint64_t bytes) {
+        std::vector<std::byte> data(bytes);
+        return add(EntryKind::checkpoint_chunk, encode_checkpoint_chunk({id, offset, data}));
+    }
+    LoggedEntry commit(uint64_t id) {
+        return add(EntryKind::checkpoint_commit, encode_checkpoint_commit(id));
+    }
+    /// A batch that nobody numbered, of so many records.
+    LoggedEntry records(uint32_t count, uint32_t body_bytes = 0) {
+        EntryHeader draft{};
+        draft.record_count = count;
+        return add(EntryKind::batch, std::vector<std::byte>(body_bytes), draft);
+    }
     LoggedEntry members(const std::vector<uint64_t>& ids) {
         Configuration config = configuration(ids);
         return add(EntryKind::membership, encode_configuration(config.membership, config.infos));

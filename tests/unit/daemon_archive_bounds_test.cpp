@@ -17,23 +17,17 @@ constexpr StateLimits kLimits{.producers_max = 8,
                               .producer_idle_ms = 100,
                               .archive = {.bytes = 1000, .entries = 8, .marks_max = 100}};
 
-LoggedEntry records(StateLog& log, uint32_t count, uint32_t body_bytes) {
-    EntryHeader draft{};
-    draft.record_count = count;
-    return log.add(EntryKind::batch, std::vector<std::byte>(body_bytes), draft);
-}
-
 TEST(ArchiveBounds, AnArchiveEndsWithTheEntryThatReachesTheBytes) {
     StateLog log;
     State state(kLimits, LogPoint{}, 3);
-    EXPECT_FALSE(apply(state, records(log, 2, 400)).archive_end);
+    EXPECT_FALSE(apply(state, log.records(2, 400)).archive_end);
     EXPECT_EQ(state.archives().open(), (OpenArchive{496, 1, 2}));
-    EXPECT_FALSE(apply(state, records(log, 1, 407)).archive_end);  // 999 bytes
+    EXPECT_FALSE(apply(state, log.records(1, 407)).archive_end);  // 999 bytes
     EXPECT_TRUE(apply(state, log.add(EntryKind::noop, {})).archive_end);
     EXPECT_EQ(state.archives().open(), OpenArchive{});
     EXPECT_EQ(state.archives().marks().back(), (ArchiveMark{Index{4}, Lsn{4}, 1000, 1095}));
-    EXPECT_TRUE(apply(state, records(log, 9, 904)).archive_end);  // one entry of exactly the bytes
-    EXPECT_FALSE(apply(state, records(log, 1, 903)).archive_end);
+    EXPECT_TRUE(apply(state, log.records(9, 904)).archive_end);  // one entry of exactly the bytes
+    EXPECT_FALSE(apply(state, log.records(1, 903)).archive_end);
     EXPECT_EQ(state.archives().bytes_total(), 1095u + 1000 + 999);
 }
 
@@ -49,7 +43,7 @@ TEST(ArchiveBounds, ACutEndsAnArchiveThatHasARecord) {
     State state(kLimits, LogPoint{}, 3);
     EXPECT_FALSE(apply(state, log.add(EntryKind::cut, {})).archive_end);
     EXPECT_FALSE(apply(state, log.add(EntryKind::noop, {})).archive_end);
-    apply(state, records(log, 1, 4));
+    apply(state, log.records(1, 4));
     EXPECT_TRUE(apply(state, log.add(EntryKind::cut, {})).archive_end);
     EXPECT_FALSE(apply(state, log.add(EntryKind::cut, {})).archive_end);
     EXPECT_EQ(state.archives().open_first(), Index{5});
@@ -90,8 +84,8 @@ TEST(ArchiveBounds, TheSameAsTheWholeLogSaysWhereverAMemberWasRestarted) {
             LoggedEntry entry = random.below(12) == 0 ? log.add(EntryKind::cut, {})
                                 : random.below(12) == 0
                                     ? log.add(EntryKind::noop, {})
-                                    : records(log, 1 + static_cast<uint32_t>(random.below(3)),
-                                              static_cast<uint32_t>(random.below(300)));
+                                    : log.records(1 + static_cast<uint32_t>(random.below(3)),
+                                                  static_cast<uint32_t>(random.below(300)));
             size_t before = model.ends.size();
             model.add(entry.header, limits.archive);
             ASSERT_EQ(apply(state, entry).archive_end, model.ends.size() > before) << seed << " " << i;
@@ -120,7 +114,7 @@ TEST(ArchiveBounds, MarksStayBoundedAndAreWhatTheStoreHas) {
     State state(limits, LogPoint{}, 3);
     snapshot::MemoryStore store;
     for (int i = 0; i < 5000; ++i) {
-        apply(state, records(log, 1, 10));
+        apply(state, log.records(1, 10));
         ASSERT_LE(state.archives().marks().size(), 20u);
         ASSERT_EQ(state.archives().open_first(), state.applied() + 1);
         if (i % 7 != 0) continue;
