@@ -23,7 +23,7 @@ raftd_unit_tests(raft LINK raft raftd_raft_rig SUPPORT raft_script.cpp)
 raftd_unit_tests(conf LINK raftd_conf)
 raftd_unit_tests(snapshot LINK raftd_snapshot raftd_sim leveldb::leveldb PkgConfig::ZSTD SUPPORT fault_env.cpp)
 raftd_unit_tests(wal LINK raftd_wal raftd_sim)
-raftd_unit_tests(daemon LINK raftd_daemon raftd_sim)
+raftd_unit_tests(daemon LINK raftd_daemon raftd_sim SUPPORT stage.cpp)
 add_library(raftd_fake_cluster STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/support/fake_cluster.cpp
             ${CMAKE_SOURCE_DIR}/tests/support/fake_log.cpp)
 target_link_libraries(raftd_fake_cluster PUBLIC raftd_client)

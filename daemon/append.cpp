@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/planted.h"
 #include "proto/frame.h"
+#include "raft/quorum.h"
 
 namespace raftd::daemon {
 namespace {
@@ -185,14 +186,11 @@ void Appends::take_refusals() {
 }
 
 bool Appends::majority_has_room() const {
-    size_t voters = 0, with_room = 0;
-    for (const auto& [id, member] : context_.members) {
-        if (member.learner) continue;
-        ++voters;
+    auto has_room = [&](NodeId id) {
         const auto& trailer = peers_.trailer(id);
-        if (!trailer || (trailer->flags & proto::kTrailerFull) == 0) ++with_room;
-    }
-    return with_room * 2 > voters;
+        return trailer && (trailer->flags & proto::kTrailerFull) != 0 ? -1 : 1;
+    };
+    return raft::tally(replica_.members().in_force().membership, has_room) == raft::Tally::won;
 }
 
 void Appends::place(ClientConn& conn, const io::Frame& frame, const proto::Append& append, ByteView body) {

@@ -58,6 +58,7 @@ private:
     void wait_for_first(ClientConn& conn, const io::Frame& frame, Index index);
     void refuse_later(ClientConn& conn, uint32_t stream, proto::AppendCode code, uint64_t value, Index rest);
     void wait(ClientConn& conn, const Waiter& waiter);
+    /// Of both halves while joint, by the members' last answers.
     bool majority_has_room() const;
     void place(ClientConn& conn, const io::Frame& frame, const proto::Append& append, ByteView body);
     void answer(ClientConn& conn, const proto::AppendDoneItem& item);

@@ -14,8 +14,8 @@ struct MemberChangesTest : SimFixture, testing::Test {
         asker.be_client_of(Cluster::name_of(leader()));
     }
     const pb::Answer& answer(uint32_t stream) {
-        until([&] { return asker.answers.contains(stream); });
-        return asker.answers[stream];
+        until([&] { return asker.heard.answers.contains(stream); });
+        return asker.heard.answers[stream];
     }
     pb::MemberList list() {
         pb::Request request;
@@ -53,9 +53,7 @@ struct Newcomer {
     }
     bool asked() const { return !talker.got.empty(); }
     void greet(uint64_t id, uint64_t incarnation) {
-        pb::Hello hello;
-        ByteView message = proto::message_in(talker.got.front().bytes.view());
-        ASSERT_TRUE(hello.ParseFromArray(message.data(), static_cast<int>(message.size())));
+        auto hello = message_of<pb::Hello>(talker.got.front().bytes.view());
         EXPECT_TRUE(hello.probe());
         pb::HelloOk ok;
         ok.set_version(1);
@@ -64,7 +62,7 @@ struct Newcomer {
         ok.mutable_incarnation()->set_high(incarnation);
         ok.mutable_incarnation()->set_low(incarnation);
         ok.set_boot(1);
-        talker.send_message(talker.got.front().conn, proto::FrameType::hello_ok, 0, ok);
+        talker.send(talker.got.front().conn, message_frame(proto::FrameType::hello_ok, 0, ok));
     }
 };
 
@@ -82,7 +80,7 @@ TEST_F(MemberChangesTest, AnEarlierProbeSaysNothingToALaterChange) {
     until([&] { return second.asked(); });
     first.greet(4, 111);
     run_for(milliseconds(100));
-    EXPECT_FALSE(asker.answers.contains(wanted)) << "only the first directory was heard";
+    EXPECT_FALSE(asker.heard.answers.contains(wanted)) << "only the first directory was heard";
     second.greet(4, 222);
     const pb::Answer& begun = answer(wanted);
     ASSERT_TRUE(begun.has_member_list()) << begun.error().what();
