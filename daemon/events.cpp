@@ -6,11 +6,12 @@ namespace raftd::daemon {
 namespace {
 
 constexpr std::string_view kKinds[] = {
-    "alarm_cleared", "alarm_raised",    "became_leader", "configuration",   "disk_moves_again",
-    "disk_stalled",  "fault",           "fault_over",    "feature_raised",  "following",
-    "handed_over",   "history_differs", "log_damaged",   "members_change",  "peer_linked",
-    "peer_lost",     "peer_refused",    "recovered",     "refused_by_peer", "removed",
-    "stopping",
+    "alarm_cleared",   "alarm_raised",    "append_body_bad",  "append_chain_mismatch",
+    "became_leader",   "configuration",   "disk_moves_again", "disk_stalled",
+    "fault",           "fault_over",      "feature_raised",   "following",
+    "handed_over",     "history_differs", "log_damaged",      "members_change",
+    "peer_linked",     "peer_lost",       "peer_refused",     "recovered",
+    "refused_by_peer", "removed",         "stopping",
 };
 static_assert(std::is_sorted(std::begin(kKinds), std::end(kKinds)));
 

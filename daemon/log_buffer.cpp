@@ -142,6 +142,22 @@ std::optional<LogPoint> LogBuffer::point_at(Index index) const {
     return point_after(header(index));
 }
 
+std::optional<std::pair<Index, EntryFault>> LogBuffer::first_bad(Index first, Index last) const {
+    CHECK(holds(first) && holds(last));
+    LogPoint before = *point_at(first - 1);
+    for (Index index = first; index <= last; ++index) {
+        const Place& at = place(index);
+        const ByteView entry = run(at.run).bytes.view().subspan(at.offset, at.bytes);
+        const EntryHeader entry_header = header(index);
+        EntryFault fault = check_follows(before, entry_header);
+        if (fault == EntryFault::none) fault = check_body(entry_header, entry.subspan(kEntryHeaderBytes));
+        before = point_after(entry_header);
+        if (fault == EntryFault::none && index == end_.index && before != end_) fault = EntryFault::chain;
+        if (fault != EntryFault::none) return std::pair(index, fault);
+    }
+    return std::nullopt;
+}
+
 void LogBuffer::slices(Index first, Index last, std::vector<Slice>& out) const {
     CHECK(holds(first) && holds(last) && first <= last);
     const Place& from = place(first);

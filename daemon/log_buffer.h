@@ -42,6 +42,9 @@ public:
     /// The log behind `index`; nothing when it is below first() - 1 or behind the end.
     std::optional<LogPoint> point_at(Index index) const;
     EntryHeader header(Index index) const;
+    /// The first entry of [first, last] whose bytes aren't what they were when it was taken in, by its chain
+    /// and the checksum of its body. Requires: both are held. Time grows with the bytes.
+    std::optional<std::pair<Index, EntryFault>> first_bad(Index first, Index last) const;
 
     /// The encoded bytes of [first, last] as few contiguous slices. Requires: both are held.
     void slices(Index first, Index last, std::vector<Slice>& out) const;

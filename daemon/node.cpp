@@ -90,6 +90,7 @@ struct Node::Parts {
     Applier applier;
     Peers peers;
     Clients clients;
+    ChainWatch chains;
     Pump pump;
     Producers producers;
     Appends appends;
@@ -126,7 +127,8 @@ struct Node::Parts {
                   load_state(context, options.store, *wal, found.last)),
           peers(context),
           clients(context),
-          pump(context, replica, *wal, reader, applier, peers),
+          chains(context, replica),
+          pump(context, replica, *wal, reader, applier, peers, chains),
           producers(context, replica, *wal, applier.state(), clients),
           appends(context, replica, *wal, peers, clients, producers),
           tails(context, replica, reader, clients),
@@ -154,7 +156,7 @@ struct Node::Parts {
     void on(io::Woken&) {}
     void on(io::Stop&);
     void on(io::Reload&) {}  // daemon/main.cpp reads the file and calls reload()
-    void after_trailer(NodeId from, const proto::Trailer& trailer);
+    void after_trailer(NodeId from, const PeerMessage& message);
     void links();
     void follow_members();
     void follow_alarms();
@@ -298,14 +300,15 @@ void Node::Parts::on(io::Frame& frame) {
 }
 
 void Node::Parts::deliver(Peers::Incoming& incoming) {
-    if (incoming.message.trailer) after_trailer(incoming.from, *incoming.message.trailer);
+    if (incoming.message.trailer) after_trailer(incoming.from, incoming.message);
     if (std::holds_alternative<raft::msg::Append>(incoming.message.message))
         pump.append_from(incoming.from, std::move(incoming.message));
     else
         replica.step(context.now, raft::ev::Message{incoming.from, incoming.message.message, {}});
 }
 
-void Node::Parts::after_trailer(NodeId from, const proto::Trailer& trailer) {
+void Node::Parts::after_trailer(NodeId from, const PeerMessage& message) {
+    const proto::Trailer& trailer = *message.trailer;
     context.log_clock.heard(from, trailer.wall_ms, context.now);
     bool may_lead = (trailer.flags & proto::kTrailerUnfit) == 0;
     auto [known, added] = peer_may_lead.emplace(from, true);
@@ -313,13 +316,8 @@ void Node::Parts::after_trailer(NodeId from, const proto::Trailer& trailer) {
         known->second = may_lead;
         replica.step(context.now, raft::ev::Peer{from, may_lead});
     }
-    // Both sides are committed up to there: two chains mean two histories.
-    if (Index{trailer.chain_index} > pump.committed().index) return;
-    auto mine = replica.point_at(Index{trailer.chain_index});
-    if (!mine || mine->chain == trailer.chain) return;
-    if (++context.counters.chain_mismatches == 1)
-        context.log(LogLevel::error, "history_differs")("peer", raw(from))("index", trailer.chain_index)(
-            "chain", to_hex(mine->chain))("peer_chain", to_hex(trailer.chain));
+    Term term = std::visit([](const auto& what) { return what.term; }, message.message);
+    chains.heard(from, term, trailer, pump.committed());
 }
 
 void Node::Parts::on(io::Completed& done) {

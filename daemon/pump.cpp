@@ -39,13 +39,14 @@ LogPoint point_of(const wal::ReadResult& result) {
 }  // namespace
 
 Pump::Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier,
-           Peers& peers)
+           Peers& peers, ChainWatch& chains)
     : context_(context),
       replica_(replica),
       wal_(wal),
       reader_(reader),
       applier_(applier),
       peers_(peers),
+      chains_(chains),
       committed_(wal.base()) {}
 
 void Pump::attach(Appends& appends, Tails& tails, Producers& producers) {
@@ -83,8 +84,8 @@ void Pump::turn() {
 bool Pump::perform() {
     CHECK(!output_.reset.has_value());  // snapshots aren't installed yet
     if (output_.diverged)
-        fatal(ExitCode::diverged, "the leader contradicts entry " + std::to_string(raw(*output_.diverged)) +
-                                      ", which is committed here: nothing was changed (hint: compare the "
+        fatal(ExitCode::diverged, "the cluster contradicts entry " + std::to_string(raw(*output_.diverged)) +
+                                      " of this member's log: nothing was changed (hint: compare the "
                                       "members with raftctl status before going on)");
     bool stepped = false;
     if (output_.write) write(*output_.write);
@@ -273,7 +274,10 @@ void Pump::append_from(NodeId from, PeerMessage message) {
         replica_.provide_point(wal_.base());
         accepted = replica_.accept_append(context_.now, from, message);
     }
-    if (accepted == Accepted::stepped) return;
+    if (accepted == Accepted::stepped) {
+        if (!message.entries.empty()) chains_.append_taken();
+        return;
+    }
     if (accepted == Accepted::needs_point) {
         Index wanted = replica_.wanted_point();
         // One at a time; the leader sends again what is dropped here.
@@ -283,13 +287,7 @@ void Pump::append_from(NodeId from, PeerMessage message) {
                            {.who = ReadFor::Who::follower_point});
         return;
     }
-    // A frame is whole (its checksum), so its sender's log and mine differ, or the sender damages what it
-    // sends.
-    uint64_t seen = ++context_.counters.chain_mismatches;
-    if (std::has_single_bit(seen))
-        context_.log(LogLevel::error, accepted == Accepted::bad_chain ? "append_chain_mismatch"
-                                                                      : "append_body_bad")("peer", raw(from))(
-            "index", raw(std::get<msg::Append>(message.message).prev.index) + 1)("seen", seen);
+    chains_.append_refused(from, message, accepted);
 }
 
 bool Pump::want(const raft::Output::Want& want) {
@@ -389,8 +387,9 @@ proto::Trailer Pump::trailer() const {
     if (free < context_.options.settings.log.disk_free_min) flags |= proto::kTrailerFull;
     if (stalled_) flags |= proto::kTrailerStalled;
     if (context_.stopping) flags |= proto::kTrailerStopping;
-    return {wall_ms(), context_.dir.boots.mine.number, raw(committed_.index), committed_.chain, free, flags,
-            0};
+    proto::Trailer trailer{wall_ms(), context_.dir.boots.mine.number, 0, 0, free, flags, 0};
+    chains_.fill(trailer, committed_);
+    return trailer;
 }
 
 std::vector<std::string> Pump::alarms() const {

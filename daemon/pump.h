@@ -9,6 +9,7 @@
 
 #include "daemon/append.h"
 #include "daemon/applier.h"
+#include "daemon/chain_watch.h"
 #include "daemon/log_reader.h"
 #include "daemon/peers.h"
 #include "daemon/tail.h"
@@ -17,8 +18,8 @@ namespace raftd::daemon {
 
 class Pump {
 public:
-    Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier,
-         Peers& peers);
+    Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier, Peers& peers,
+         ChainWatch& chains);
     void attach(Appends& appends, Tails& tails, Producers& producers);
 
     /// Performs all that is owed. Call once a turn, when every ready event has been stepped.
@@ -81,6 +82,7 @@ private:
     LogReader& reader_;
     Applier& applier_;
     Peers& peers_;
+    ChainWatch& chains_;
     Appends* appends_ = nullptr;
     Tails* tails_ = nullptr;
     Producers* producers_ = nullptr;

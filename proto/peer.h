@@ -21,6 +21,9 @@ inline constexpr uint32_t kTrailerFull = 1;     // below disk_free_min
 inline constexpr uint32_t kTrailerStalled = 2;  // oldest unsynced write is older than disk_stall_max
 inline constexpr uint32_t kTrailerDamaged = 4;
 inline constexpr uint32_t kTrailerStopping = 8;  // asked to stop: takes no office
+/// The sender of entries (of this message's term) is told that they don't continue this log: chain_index and
+/// chain are those of the entry that they should follow. Else chain_index is committed there.
+inline constexpr uint32_t kTrailerDisputes = 16;
 inline constexpr uint32_t kTrailerUnfit = kTrailerFull | kTrailerStalled | kTrailerDamaged | kTrailerStopping;
 
 struct AppendEntries {  // then the encoded entries, end to end

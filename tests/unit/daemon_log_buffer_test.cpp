@@ -45,6 +45,26 @@ TEST(LogBuffer, EntriesFormAChainFromWhereTheLogEnded) {
     EXPECT_FALSE(buffer.point_at(Index{9}));
 }
 
+// Memory errors: any bit that changes in an entry is noticed, at that entry.
+TEST(LogBuffer, AChangedBitIsFound) {
+    LogBuffer buffer(LogPoint{});
+    for (int i = 1; i <= 6; ++i) add(buffer, "record-" + std::to_string(i));
+    EXPECT_FALSE(buffer.first_bad(Index{1}, Index{6}));
+    for (uint64_t i = 1; i <= 6; ++i) {
+        std::vector<Slice> entry;
+        buffer.slices(Index{i}, Index{i}, entry);
+        auto* bytes = const_cast<std::byte*>(entry.front().data());
+        for (uint32_t at = 0; at < entry.front().size(); ++at) {
+            bytes[at] ^= std::byte{16};
+            auto bad = buffer.first_bad(Index{1}, Index{6});
+            ASSERT_TRUE(bad) << "entry " << i << " byte " << at;
+            EXPECT_EQ(bad->first, Index{i}) << "byte " << at;
+            bytes[at] ^= std::byte{16};
+        }
+    }
+    EXPECT_FALSE(buffer.first_bad(Index{1}, Index{6}));
+}
+
 // A write or a send may still hold the bytes of what was cut: they must stay as they were.
 TEST(LogBuffer, CutNeverChangesBytesThatSomebodyHolds) {
     LogBuffer buffer(LogPoint{});
