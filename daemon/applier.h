@@ -28,9 +28,17 @@ struct LoadedState {
     LogPoint stored;                         // what the store has
     bool anew = false;                       // the store holds nothing of `state`
 };
+/// What a start has at hand before there is a node.
+struct Start {
+    LogSink& sink;
+    const NodeOptions& options;
+    const snapshot::DataDir& dir;
+    LogLine log(LogLevel level, std::string_view event) const { return LogLine(sink, level, event); }
+};
 /// Opens the store and takes its state, if it is this directory's and fits the log; else begins with the
-/// genesis and an empty store. Says which in the log. Blocking, at a start. `maker`: nothing, no store.
-LoadedState load_state(Context& context, snapshot::StoreMaker* maker, wal::Wal& wal, const LogPoint& log_end);
+/// genesis and an empty store. Says which in the log. Blocking, at a start, before there is a core: ids never
+/// return, and of those whose configurations have left the log only the state knows (B79).
+LoadedState load_state(const Start& start, wal::Wal& wal, const LogPoint& log_end);
 
 class Applier {
 public:

@@ -22,9 +22,9 @@ Result<LogPoint> log_at(wal::Wal& wal, const LogPoint& log_end, Index index) {
 }
 
 /// Why a store's content isn't the state of this log; nothing when it is.
-std::optional<std::string> misfit(const Context& context, const StoreMark& mark, wal::Wal& wal,
+std::optional<std::string> misfit(const Start& start, const StoreMark& mark, wal::Wal& wal,
                                   const LogPoint& log_end) {
-    const auto& identity = context.dir.identity;
+    const auto& identity = start.dir.identity;
     if (mark.cluster_id != identity.cluster_id) return "it is of cluster " + to_hex(mark.cluster_id);
     if (mark.incarnation != identity.incarnation) return "it is of another member, or of a lost disk";
     const std::string at = std::to_string(raw(mark.applied.index));
@@ -36,28 +36,28 @@ std::optional<std::string> misfit(const Context& context, const StoreMark& mark,
     return std::nullopt;
 }
 
-State genesis_state(const Context& context) {
-    return State(context.options.state_limits, context.dir.base, context.dir.manifest.feature_level,
-                 genesis_configuration(context.dir.manifest));
+State genesis_state(const Start& start) {
+    return State(start.options.state_limits, start.dir.base, start.dir.manifest.feature_level,
+                 genesis_configuration(start.dir.manifest));
 }
 
-Result<State> take_state(const Context& context, const snapshot::Store& store, wal::Wal& wal,
+Result<State> take_state(const Start& start, const snapshot::Store& store, wal::Wal& wal,
                          const LogPoint& log_end) {
     TRY(mark, store.mark());
     if (!mark) return error(Errc::not_found, "there was none");
-    if (auto why = misfit(context, *mark, wal, log_end)) return error(Errc::conflict, *why);
-    return State::load(context.options.state_limits, store);
+    if (auto why = misfit(start, *mark, wal, log_end)) return error(Errc::conflict, *why);
+    return State::load(start.options.state_limits, store);
 }
 
 }  // namespace
 
-LoadedState load_state(Context& context, snapshot::StoreMaker* maker, wal::Wal& wal,
-                       const LogPoint& log_end) {
-    LoadedState loaded{genesis_state(context), nullptr, context.dir.base, true};
+LoadedState load_state(const Start& start, wal::Wal& wal, const LogPoint& log_end) {
+    snapshot::StoreMaker* maker = start.options.store;
+    LoadedState loaded{genesis_state(start), nullptr, start.dir.base, true};
     if (maker == nullptr) return loaded;
     std::string why;
     if (auto opened = maker->open()) {
-        Result<State> taken = take_state(context, **opened, wal, log_end);
+        Result<State> taken = take_state(start, **opened, wal, log_end);
         if (taken && taken->feature_level() > feature_level_max())
             fatal(
                 ExitCode::too_new,
@@ -66,7 +66,7 @@ LoadedState load_state(Context& context, snapshot::StoreMaker* maker, wal::Wal& 
                     ": nothing was changed (hint: install the version that the other members run, then start "
                     "this one again)");
         if (taken) {
-            context.log(LogLevel::info, "state_loaded")("applied", raw(taken->applied()))(
+            start.log(LogLevel::info, "state_loaded")("applied", raw(taken->applied()))(
                 "producers", taken->producers())("log_end", raw(log_end.index));
             const LogPoint stored = taken->point();
             return {std::move(*taken), std::move(*opened), stored, false};
@@ -76,7 +76,7 @@ LoadedState load_state(Context& context, snapshot::StoreMaker* maker, wal::Wal& 
     } else {
         why = opened.error().what;
     }
-    context.log(LogLevel::info, "state_rebuilt")("why", why)("from", raw(context.dir.base.index))(
+    start.log(LogLevel::info, "state_rebuilt")("why", why)("from", raw(start.dir.base.index))(
         "log_end", raw(log_end.index));
     if (loaded.store) return loaded;
     if (auto removed = maker->remove(); !removed) why = removed.error().what;
@@ -89,7 +89,7 @@ LoadedState load_state(Context& context, snapshot::StoreMaker* maker, wal::Wal& 
     } else {
         why = opened.error().what;
     }
-    context.log(LogLevel::warn, "state_store_failed")("why", why)(
+    start.log(LogLevel::warn, "state_store_failed")("why", why)(
         "hint", "the state stands in memory and the log; the store is tried again");
     return loaded;
 }

@@ -107,7 +107,7 @@ struct Node::Parts {
     uint64_t members_version = 1;  // of replica.members(), as the peers know them
 
     Parts(io::World& world, const NodeOptions& given, snapshot::DataDir found_dir, wal::Recovered found,
-          Members members, raft::Core core)
+          Members members, raft::Core core, LoadedState state)
         : options(given),
           dir(std::move(found_dir)),
           wal(std::move(found.wal)),
@@ -123,8 +123,7 @@ struct Node::Parts {
           replica(std::move(core), found.last, std::move(members), chunk_bytes_for(options.settings),
                   options.black_box),
           reader(context, replica, *wal),
-          applier(with_time(context), reader, options.store,
-                  load_state(context, options.store, *wal, found.last)),
+          applier(with_time(context), reader, options.store, std::move(state)),
           peers(context),
           clients(context),
           chains(context, replica),
@@ -186,13 +185,16 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
     TRY(configs, configs_of(dir.manifest, found));
     std::vector<ConfigAt> core_configs;
     for (const Configuration& config : configs) core_configs.push_back({config.index, config.membership});
+    LoadedState state = load_state({world.log, options, dir}, *found.wal, found.last);
+    const std::set<NodeId>& used = state.state.used_ids();
     raft::Restart restart{.hard = found.hard,
                           .base = found.base.id(),
                           .runs = found.runs,
                           .last = found.last.index,
                           .configs = core_configs,
                           .health = {},
-                          .boot = dir.boots.mine.number};
+                          .boot = dir.boots.mine.number,
+                          .ids_used_upto = used.empty() ? NodeId{} : *used.rbegin()};
     raft::Core core(core_options(options.settings, dir.manifest), dir.identity.id, restart, random.next(),
                     world.clock.now());
     if (options.simulated) core.check_invariants(true);
@@ -201,8 +203,9 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
         "last", raw(found.last.index))("last_lsn", raw(found.last.lsn_next) - 1)(
         "segments", found.report.segments)("torn_bytes", found.report.torn_bytes)("boot",
                                                                                   dir.boots.mine.number);
-    return std::unique_ptr<Node>(new Node(std::make_unique<Parts>(
-        world, options, std::move(dir), std::move(found), Members(std::move(configs)), std::move(core))));
+    return std::unique_ptr<Node>(
+        new Node(std::make_unique<Parts>(world, options, std::move(dir), std::move(found),
+                                         Members(std::move(configs)), std::move(core), std::move(state))));
 }
 
 Result<void> Node::start() {

@@ -1,5 +1,6 @@
 // Changes of members, asked of a real leader: who is new is asked for its identity first.
 #include "tests/support/sim_fixture.h"
+#include "tests/support/stage.h"
 #include "tests/support/talker.h"
 
 namespace raftd::sim {
@@ -88,6 +89,33 @@ TEST_F(MemberChangesTest, AnEarlierProbeSaysNothingToALaterChange) {
     ASSERT_EQ(now.members_size(), 4);
     EXPECT_EQ(now.members(3).peer(), "second:7001");
     EXPECT_EQ(now.members(3).incarnation().high(), 222u);
+}
+
+// Ids never return (B79). Once compaction has dropped the entry of a configuration, only the replicated state
+// knows who was in it.
+TEST(MemberIds, OneThatOnlyTheStateRemembersIsNotGivenAgain) {
+    Stage stage;
+    auto before = daemon::genesis_configuration(stage.manifest);
+    before.membership.now.push_back({NodeId{9}, true, false, 0});
+    before.infos[NodeId{9}] = {NodeId{9}, "n9", "n9:7001", "n9:7002", {}, true, 0};
+    daemon::State state(stage.options.state_limits, snapshot::genesis_point(stage.manifest),
+                        stage.manifest.feature_level, before);
+    snapshot::StoreBatch batch;
+    state.all_dirty();
+    state.take_dirty(batch);
+    batch.mark = {stage.manifest.cluster_id, stage.manifest.members[0].incarnation, state.point()};
+    ASSERT_TRUE((*SimStoreMaker(stage.store).open())->write(batch).has_value());
+
+    stage.start();
+    ASSERT_TRUE(stage.lead());
+    EXPECT_EQ(stage.node().state().used_ids().size(), 4u);
+    pb::Request list;
+    list.mutable_list_members();
+    EXPECT_EQ(stage.asked(list).member_list().next_id(), 10u);
+    pb::Answer refused = stage.asked(stage.members_wanted({1, 2, 3}, {9}));
+    ASSERT_TRUE(refused.has_error());
+    EXPECT_NE(refused.error().what().find("former member"), std::string::npos) << refused.error().what();
+    EXPECT_TRUE(stage.asked(stage.members_wanted({1, 2, 3}, {10})).has_member_list());
 }
 
 }  // namespace
