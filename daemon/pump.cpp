@@ -355,9 +355,12 @@ void Pump::update_health() {
     // admits nothing of producers before it knows them all.
     bool stuck = applier_.stuck_for() > stall_max;
     bool may_lead = !stalled && !stuck && !leaves && !(full && fit_successor_known());
-    if (may_lead == may_lead_) return;
-    may_lead_ = may_lead;
-    replica_.step(context_.now, raft::Health{.may_vote = true, .may_lead = may_lead, .may_ack = true});
+    // Without room for a roll, neither a vote nor entries can become durable: better said than left
+    // unanswered.
+    raft::Health health{.may_vote = !wal_.no_room(), .may_lead = may_lead, .may_ack = !wal_.no_room()};
+    if (health == health_) return;
+    health_ = health;
+    replica_.step(context_.now, health);
 }
 
 /// An alarm about clocks is raised by the leader alone: it is the one that hears the others' clocks.

@@ -101,7 +101,8 @@ private:
     };
     std::optional<Waiting> waiting_append_;
     bool readers_told_ = false;
-    bool stalled_ = false, may_lead_ = true;
+    bool stalled_ = false;
+    raft::Health health_;  // as the core was told
     bool more_ = false;
     std::deque<std::pair<WriteId, Instant>> writes_;  // not durable yet, with the time they were asked for
     std::array<uint32_t, 64>

@@ -29,6 +29,7 @@ struct EntryMeta {
 struct Health {
     bool may_vote = true, may_lead = true, may_ack = true;
     Index hole_first{};
+    bool operator==(const Health&) const = default;
 };
 /// What a member finds on its disk at a start, all of it durable. `base` is the entry before the log's first
 /// (genesis or snapshot); `configs` has the base's configuration, then each in the log, in order.

@@ -213,8 +213,11 @@ void Stage::play(Peer& peer, const Sent& sent) {
     if (sent.type() == proto::FrameType::hello_ok) peer.linked = true;
     auto message = daemon::decode_peer({sent.conn, sent.header.type, 0, 0, sent.payload()});
     if (!message || peer.mute || (peer.instead && peer.instead(peer, sent, *message))) return;
-    if (auto* vote = std::get_if<msg::Vote>(&message->message))
-        return say(peer, msg::VoteOk{vote->term, peer.grants, vote->pre, {}});
+    if (auto* vote = std::get_if<msg::Vote>(&message->message)) {
+        // Who refuses a pre-vote stays in its term, and says that.
+        Term term = vote->pre && !peer.grants ? vote->term - 1 : vote->term;
+        return say(peer, msg::VoteOk{term, peer.grants, vote->pre, {}});
+    }
     auto* append = std::get_if<msg::Append>(&message->message);
     if (append == nullptr) return;
     if (append->last <= peer.acks_upto) peer.match = append->last;

@@ -1,31 +1,12 @@
 // Two histories under one name (H15): who notices, who is told, and who stops.
 #include <gtest/gtest.h>
 
-#include "daemon/log_buffer.h"
-#include "tests/support/stage.h"
+#include "tests/support/played_leader.h"
 
 namespace raftd::sim {
 namespace {
 
 namespace msg = raft::msg;
-
-/// A log that the test writes as a leader of its own.
-struct OwnLog {
-    daemon::LogBuffer buffer;
-    explicit OwnLog(const LogPoint& base) : buffer(base) {}
-    void append(const std::string& text, Term term) {
-        Draft draft = Draft::of({text});
-        buffer.append(draft.header, draft.body, term, 1'700'000'000'000);
-    }
-    std::vector<std::byte> bytes(Index first, Index last) const {
-        std::vector<Slice> slices;
-        buffer.slices(first, last, slices);
-        std::vector<std::byte> all;
-        for (const Slice& slice : slices) all.insert(all.end(), slice.view().begin(), slice.view().end());
-        return all;
-    }
-    EntryId id(Index index) const { return buffer.point_at(index)->id(); }
-};
 
 struct ChainWatchTest : testing::Test {
     Stage stage;
@@ -71,84 +52,54 @@ TEST_F(ChainWatchTest, WhereLogsMayDifferNothingIsCompared) {
     ASSERT_GT(ahead.index, stage.node().core().view().commit);
     ahead.chain ^= 1;
     stage.peer(2).claims = stage.peer(3).claims = ahead;
-    stage.run_for(seconds(2));
+    stage.run_for(milliseconds(400));
     EXPECT_FALSE(has_alarm());
     EXPECT_TRUE(leads());
 }
 
 struct FollowerTest : ChainWatchTest {
-    static constexpr Term kTerm{5};
-    OwnLog log{snapshot::genesis_point(stage.manifest)};
-    uint64_t round = 0;
-    std::vector<msg::Any> answers;
-    std::optional<proto::Trailer> trailer;
-
+    PlayedLeader leader{stage};
     void SetUp() override {
-        stage.peer(2).grants = stage.peer(3).grants = false;
-        stage.peer(2).instead = [this](Stage::Peer&, const Stage::Sent&, const daemon::PeerMessage& message) {
-            answers.push_back(message.message);
-            if (message.trailer) trailer = message.trailer;
-            return std::holds_alternative<msg::Append>(message.message);
-        };
         stage.start();
+        leader.log.append("one", leader.term);
+        leader.send(Index{1}, Index{1});
+        ASSERT_TRUE(leader.acknowledged(Index{1}));
+        ASSERT_EQ(leader.trailer->flags & proto::kTrailerDisputes, 0u);
     }
-    /// Entries of `from` as the leader sends them; nothing: a heartbeat that names its last entry.
-    void send(const OwnLog& from, Index first, Index last) {
-        answers.clear();
-        trailer.reset();
-        Index prev = first - 1;
-        auto count = static_cast<uint32_t>(last - prev);
-        std::vector<std::byte> bytes;
-        if (count != 0) bytes = from.bytes(first, last);
-        stage.say_append(stage.peer(2), {kTerm, from.id(prev), last, Index{}, ++round}, count, bytes);
-        stage.run_for(milliseconds(20));
-    }
-    bool acknowledged(Index upto) {
-        for (const msg::Any& answer : answers)
-            if (auto* ok = std::get_if<msg::AppendOk>(&answer); ok != nullptr && ok->match >= upto)
-                return true;
-        return false;
+    /// By its answer to a heartbeat.
+    bool disputes(Index at) {
+        const auto& trailer = leader.trailer;
+        return trailer && (trailer->flags & proto::kTrailerDisputes) != 0 &&
+               trailer->chain_index == raw(at) && trailer->chain == stage.node().log_at(at)->chain;
     }
 };
 
 TEST_F(FollowerTest, WhatDoesNotContinueItsLogIsDisputed) {
-    log.append("one", kTerm);
-    send(log, Index{1}, Index{1});
-    ASSERT_TRUE(acknowledged(Index{1}));
-    EXPECT_EQ(trailer->flags & proto::kTrailerDisputes, 0u);
-
     OwnLog other(snapshot::genesis_point(stage.manifest));
-    other.append("eins", kTerm);
-    other.append("zwei", kTerm);
-    send(other, Index{2}, Index{2});  // its entry 1 has the same index and term, and other bytes
-    EXPECT_FALSE(acknowledged(Index{2}));
+    other.append("eins", leader.term);
+    other.append("zwei", leader.term);
+    leader.send(other, Index{2}, Index{2});  // its entry 1 has the same index and term, and other bytes
+    EXPECT_FALSE(leader.acknowledged(Index{2}));
     EXPECT_EQ(stage.node().core().last(), Index{1});
     EXPECT_TRUE(has_alarm());
-    send(other, Index{3}, Index{2});  // a heartbeat behind it
-    ASSERT_TRUE(trailer.has_value());
-    EXPECT_NE(trailer->flags & proto::kTrailerDisputes, 0u);
-    EXPECT_EQ(trailer->chain_index, 1u);
-    EXPECT_EQ(trailer->chain, stage.node().log_at(Index{1})->chain);
+    leader.send(other, Index{3}, Index{2});  // a heartbeat behind it
+    EXPECT_TRUE(disputes(Index{1}));
 
-    log.append("two", kTerm);
-    send(log, Index{2}, Index{2});
-    EXPECT_TRUE(acknowledged(Index{2}));
-    EXPECT_EQ(trailer->flags & proto::kTrailerDisputes, 0u) << "what continues it ends the dispute";
+    leader.log.append("two", leader.term);
+    leader.send(Index{2}, Index{2});
+    EXPECT_TRUE(leader.acknowledged(Index{2}));
+    EXPECT_EQ(leader.trailer->flags & proto::kTrailerDisputes, 0u) << "what continues it ends the dispute";
     EXPECT_FALSE(stage.ended().has_value());
 }
 
 TEST_F(FollowerTest, ADamagedBodyIsDisputedToo) {
-    log.append("one", kTerm);
-    log.append("two", kTerm);
-    send(log, Index{1}, Index{1});
-    std::vector<std::byte> bytes = log.bytes(Index{2}, Index{2});
+    leader.log.append("two", leader.term);
+    std::vector<std::byte> bytes = leader.log.bytes(Index{2}, Index{2});
     bytes.back() ^= std::byte{1};
-    stage.say_append(stage.peer(2), {kTerm, log.id(Index{1}), Index{2}, Index{}, ++round}, 1, bytes);
-    stage.run_for(milliseconds(20));
-    send(log, Index{3}, Index{2});
-    ASSERT_TRUE(trailer.has_value());
-    EXPECT_NE(trailer->flags & proto::kTrailerDisputes, 0u);
-    EXPECT_EQ(trailer->chain_index, 1u);
+    leader.send_bytes(leader.log.id(Index{1}), Index{2}, bytes);
+    EXPECT_FALSE(leader.acknowledged(Index{2}));
+    leader.send(Index{3}, Index{2});
+    EXPECT_TRUE(disputes(Index{1}));
 }
 
 /// A leader whose entries the others can't take.
