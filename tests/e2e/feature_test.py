@@ -63,6 +63,7 @@ class Upgrade(unittest.TestCase):
             cluster.upgrade("n2")
             cluster.all_linked()
             self.assertEqual(cluster.new("append", "by both").stdout, "2\n")
+            self.assertIn("feature", cluster.new("append", "--producer", "job", "x", check=None).stderr)
             self.assertEqual(cluster.old("append", "by both, old client").stdout, "3\n")
             features = cluster.features()
             self.assertEqual({member["name"]: member["level_max"] for member in features["members"]},
@@ -88,7 +89,19 @@ class Upgrade(unittest.TestCase):
             self.assertEqual(cluster.features()["level"], 3)
             self.assertIn("older program, level 3", cluster.new("feature", "raise", "--to", 4, check=7).stderr)
             self.assertEqual(cluster.new("append", "at level 3").stdout, "4\n")
+            self.check_producers(cluster)
             self.check_over_restarts(cluster)
+
+    def check_producers(self, cluster):
+        """What the raise brought works, over a change of leadership: before it nobody may number an append."""
+        named = json.loads(cluster.new("append", "--producer", "job", "-o", "jsonl", "numbered").stdout)
+        self.assertEqual((named["lsn"], named["sequence"], named["repeated"]), (5, 1, False))
+        leader = json.loads(cluster.new("status", "-o", "json").stdout)["leader"]
+        cluster.new("transfer-leader", next(name for name in cluster.names if name != leader))
+        resumed = cluster.new("append", "--producer", "job", "--resume", "numbered", "numbered too")
+        self.assertIn("resuming job at input record 2", resumed.stderr)
+        self.assertEqual(resumed.stdout, "6\n")
+        self.assertEqual(cluster.new("append", "--resolve", "job:1").stdout, "committed at LSN 5\n")
 
     def check_over_restarts(self, cluster):
         """The level outlives all members, and an old program doesn't go on from there."""
@@ -101,7 +114,7 @@ class Upgrade(unittest.TestCase):
         self.stops_as_too_old(cluster, "n3")
         cluster.new("start", "n3")
         cluster.new("wait", "healthy", "--timeout", "30s")
-        until(lambda: cluster.new("tail", "--local", "--node", "n3", "-n", "1").stdout == "at level 3\n",
+        until(lambda: cluster.new("tail", "--local", "--node", "n3", "-n", "1").stdout == "numbered too\n",
               "n3 shows what is committed")
 
     def stops_as_too_old(self, cluster, name):
