@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/planted.h"
 #include "conf/units.h"
 #include "daemon/membership_plan.h"
 #include "daemon/replies.h"
@@ -100,7 +101,8 @@ void MemberChanges::fill(pb::MemberList& list) const {
     const auto& wanted = joint ? now.membership.next : now.membership.now;
     list.set_config_index(raw(now.index));
     list.set_joint(joint);
-    list.set_settled(!joint && replica_.members().settled().index == now.index);
+    list.set_settled(!joint && (replica_.members().settled().index == now.index ||
+                                planted(PlantedBug::settled_when_appended)));
     for (const Member& member : wanted) put_info(now.infos.at(member.id), member, *list.add_members());
     for (const Member& member : now.membership.now) {
         auto stays = [&](const Member& other) { return other.id == member.id; };
@@ -157,7 +159,7 @@ std::optional<Error> MemberChanges::take_target(const pb::ChangeMembers& wanted,
                              info.name + " is another data directory than the member of that id",
                              "a lost disk is replaced by a new member: raftctl member replace " + info.name);
             info.incarnation = before->second.incarnation;
-        } else if (info.id < next_id()) {
+        } else if (info.id < next_id() && !planted(PlantedBug::forget_used_ids)) {
             return error_of(raft::Refusal::id_used);
         }
         into.target.now.push_back({info.id, info.learner, from.promote() && info.learner, info.priority});

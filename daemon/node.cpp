@@ -284,6 +284,7 @@ Node::Use Node::use() const {
         use.in_flight = std::max(use.in_flight, follower.in_flight_bytes);
     return use;
 }
+const Members& Node::members() const { return parts_->replica.members(); }
 const State& Node::state() const { return parts_->applier.state(); }
 std::string Node::dump() const { return parts_->admin.dump(); }
 Faults& Node::faults() { return parts_->peers.faults(); }

@@ -32,6 +32,8 @@ struct NodeOptions {
     bool black_box = true;  // keep the last events of the core; a seed repeats a simulation anyway
 };
 
+class Members;
+
 class Node : public io::Handler {
 public:
     /// Reads the data directory and recovers the log (blocking). Errors: damaged, conflict, not_found,
@@ -64,6 +66,7 @@ public:
     LogPoint log_end() const;                           // behind the last entry of the log as the core has it
     std::optional<LogPoint> log_at(Index index) const;  // behind that entry, while it is in memory
     const State& state() const;                         // the replicated state, as far as it is applied
+    const Members& members() const;                     // the configurations of the log
     std::string dump() const;                           // `raftctl debug dump`
     std::vector<std::byte> black_box() const;
     Faults& faults();  // of its links, whatever the settings allow; for simulations

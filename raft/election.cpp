@@ -182,8 +182,9 @@ void Core::State::on_timeout_now(NodeId from) {
 
 // Only a committed configuration is proof that somebody was removed.
 Index Core::State::removed_at(NodeId id) const {
-    const ConfigAt& committed = log.config_at(commit);
-    if (committed.index > commit || is_member(committed.members, id)) return Index{};
+    const bool newest = planted(PlantedBug::silence_by_uncommitted);
+    const ConfigAt& committed = newest ? log.config() : log.config_at(commit);
+    if ((committed.index > commit && !newest) || is_member(committed.members, id)) return Index{};
     return committed.index;
 }
 

@@ -16,6 +16,7 @@ bool Core::State::answers(const Progress& to, Duration within) const {
 
 /// What it lacks is a part of what may be on its way to it anyhow.
 bool Core::State::near_end(const Progress& to) const {
+    if (planted(PlantedBug::promote_at_once)) return true;
     if (to.mode != FollowerMode::stream || to.regressed || to.contradicts) return false;
     if (to.match >= log.last()) return true;
     return log.sizes().holds(to.match + 1) &&
@@ -40,8 +41,10 @@ bool Core::State::half_answers(const std::vector<Member>& half, bool near) const
 std::optional<Refusal> Core::State::may_change(const Membership& target) const {
     const auto* leader = as<Leader>();
     if (leader == nullptr) return Refusal::not_leading;
-    if (log.term_at(commit) != hard.term) return Refusal::no_own_commit;
-    if (log.config().index > commit || membership().joint() || leader->wanted || leader->handover)
+    if (log.term_at(commit) != hard.term && !planted(PlantedBug::change_before_own_commit))
+        return Refusal::no_own_commit;
+    if ((log.config().index > commit && !planted(PlantedBug::change_over_change)) || membership().joint() ||
+        leader->wanted || leader->handover)
         return Refusal::in_progress;
     if (target.joint() || !well_formed(target)) return Refusal::malformed;
     const std::vector<Member>& present = membership().now;
@@ -50,7 +53,9 @@ std::optional<Refusal> Core::State::may_change(const Membership& target) const {
         (target.now.size() > options.members_max && target.now.size() > present.size()))
         return Refusal::too_many;
     for (const Member& member : target.now)
-        if (!is_member(membership(), member.id) && member.id <= log.ids_used_upto()) return Refusal::id_used;
+        if (!is_member(membership(), member.id) && member.id <= log.ids_used_upto() &&
+            !planted(PlantedBug::forget_used_ids))
+            return Refusal::id_used;
     if (voters == voters_now) return std::nullopt;
     for (NodeId id : voters) {
         if (is_voter(membership(), id)) continue;

@@ -203,8 +203,14 @@ void Core::State::advance_commit() {
         return 0;
     };
     const bool one_half = planted(PlantedBug::one_half_decides) && membership().joint();
-    const Index reached{one_half ? quorum_reaches({membership().next, {}, false}, match_of)
-                                 : quorum_reaches(membership(), match_of)};
+    Index reached{one_half ? quorum_reaches({membership().next, {}, false}, match_of)
+                           : quorum_reaches(membership(), match_of)};
+    if (planted(PlantedBug::count_learners)) {
+        Membership all = membership();
+        for (auto* half_of : {&all.now, &all.next})
+            for (Member& member : *half_of) member.learner = false;
+        reached = Index{quorum_reaches(all, match_of)};
+    }
     if (reached <= commit) return;
     // Copies of an older term's entry prove nothing (figure 8); one of mine commits all before it.
     if (log.term_at(reached) != hard.term && !planted(PlantedBug::commit_older_term)) return;

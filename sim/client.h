@@ -34,6 +34,8 @@ public:
               std::vector<std::string> names, const ClientLoad& load);
     ~SimClient() override;
 
+    /// Who belongs from now on: whom it asks by name, and where its next start looks for them.
+    void set_members(std::vector<std::string> names, std::vector<std::string> addresses);
     void start();
     void kill();
     void pause(bool paused);
@@ -83,7 +85,7 @@ private:
     Ledger& ledger_;
     Reached& reached_;
     uint32_t number_;
-    std::vector<std::string> names_;
+    std::vector<std::string> names_, addresses_;
     ClientLoad load_;
     Random random_;
     SimStorage storage_;

@@ -1,6 +1,7 @@
 #include "sim/cluster.h"
 
 #include <cstdio>
+#include <set>
 
 #include "base/features.h"
 #include "wal/wal.h"
@@ -55,9 +56,11 @@ Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& rea
       options_(options),
       random_(kernel.random.next()),
       manifest_(make_manifest(options)),
-      truth_(kernel, options.members, snapshot::genesis_point(manifest_), reached) {
-    for (uint32_t i = 0; i <= options.members; ++i) members_.push_back(std::make_unique<Member>());
-    for (uint32_t i = 1; i <= options.members; ++i) truth_.log_time.add(members_[i]->clock);
+      // What is on its way to a member may be half of in_flight_bytes_max when it becomes a voter, and what
+      // the leader appends in the same turn comes to it; an entry takes 96 bytes at least.
+      truth_(kernel, options.members, snapshot::genesis_point(manifest_),
+             daemon::genesis_configuration(manifest_), options.in_flight_bytes_max / 96, reached) {
+    members_.push_back(nullptr);
     network_.watcher = &truth_;
     truth_.on_promise = [this](uint32_t member, bool vote) {
         audit_perhaps(member, vote ? 0.3 : 0.0003);  // it must be on the disk already
@@ -67,7 +70,11 @@ Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& rea
             auto name = [](uint32_t host) { return (host > 100 ? "c" : "n") + std::to_string(host % 100); };
             trace_.line(kernel_.now(), name(to), "<- " + name(from) + " " + text);
         };
-    make_data_dirs();
+    for (const snapshot::GenesisMember& member : manifest_.members) {
+        members_.push_back(std::make_unique<Member>());
+        members_.back()->name = member.name;
+        make_data_dir(count(), manifest_, member.incarnation);
+    }
 }
 
 Cluster::~Cluster() {
@@ -84,7 +91,7 @@ std::vector<std::string> Cluster::names() const {
 wal::Options Cluster::wal_options(uint32_t member) const {
     return {.dir = std::string(kDataDir) + "/wal",
             .cluster_id = manifest_.cluster_id,
-            .incarnation = manifest_.members[member - 1].incarnation,
+            .incarnation = members_[member]->incarnation,
             .base = snapshot::genesis_point(manifest_),
             .first_segment_bytes = options_.segment_bytes,
             .segment_bytes = options_.segment_bytes,
@@ -92,15 +99,62 @@ wal::Options Cluster::wal_options(uint32_t member) const {
             .salt_seed = member};
 }
 
-void Cluster::make_data_dirs() {
-    for (uint32_t i = 1; i <= count(); ++i) {
-        SimFiles files(members_[i]->storage);
-        auto made = snapshot::create(files, kDataDir, manifest_, NodeId{i});
-        CHECK(made.has_value());
-        auto log = wal::create_first(files, wal_options(i));
-        CHECK(log.has_value());
-        CHECK(!members_[i]->storage.has_unsynced());  // init ends with everything synced
+/// As init and `member add` do.
+void Cluster::make_data_dir(uint32_t number, const snapshot::Manifest& genesis, Incarnation incarnation) {
+    Member& member = *members_[number];
+    member.incarnation = incarnation;
+    member.peer = name_of(number) + ":7001";
+    truth_.log_time.add(member.clock);
+    SimFiles files(member.storage);
+    snapshot::Identity identity{genesis.cluster_id, genesis.cluster_name, NodeId{number}, member.name,
+                                incarnation};
+    CHECK(snapshot::create(files, kDataDir, genesis, identity).has_value());
+    CHECK(wal::create_first(files, wal_options(number)).has_value());
+    CHECK(!member.storage.has_unsynced());  // it ends with everything synced
+}
+
+uint32_t Cluster::add(const snapshot::Manifest& genesis, const std::string& member_name) {
+    CHECK(snapshot::encode_manifest(genesis) == snapshot::encode_manifest(manifest_));
+    members_.push_back(std::make_unique<Member>());
+    members_.back()->name = member_name;
+    truth_.add_member();
+    make_data_dir(count(), genesis, {random_.next(), random_.next()});
+    trace(count(), "made for " + member_name);
+    return count();
+}
+
+void Cluster::move_to(uint32_t number, const std::string& peer) {
+    members_[number]->peer = peer;
+    members_[number]->moved = true;
+    trace(number, "is to listen at " + peer);
+}
+
+bool Cluster::reachable(uint32_t number) const {
+    const ConfigTruth& configs = truth_.configs;
+    for (auto ref : {configs.settled(), configs.in_force(number)}) {
+        const daemon::MemberInfos& infos = configs.at(ref).what.infos;
+        auto me = infos.find(NodeId{number});
+        if (me != infos.end() && me->second.peer != members_[number]->peer) return false;
     }
+    return true;
+}
+
+std::vector<const Membership*> Cluster::configs_in_play() const {
+    const ConfigTruth& configs = truth_.configs;
+    std::set<ConfigTruth::Ref> refs{configs.settled()};
+    for (uint32_t number : machines())
+        for (auto ref : configs.stack(number))
+            if (configs.at(ref).index > configs.at(configs.settled()).index) refs.insert(ref);
+    std::vector<const Membership*> found;
+    for (auto ref : refs) found.push_back(&configs.at(ref).what.membership);
+    return found;
+}
+
+std::vector<uint32_t> Cluster::machines() const {
+    std::vector<uint32_t> numbers;
+    for (uint32_t i = 1; i <= count(); ++i)
+        if (!members_[i]->lost) numbers.push_back(i);
+    return numbers;
 }
 
 void Cluster::trace(uint32_t number, std::string_view text) {
@@ -140,7 +194,10 @@ void Cluster::start(uint32_t number) {
         process.machine.log().out = [this, number](std::string_view line) { trace(number, line); };
     }
     daemon::NodeOptions& options = process.options;
-    options.settings.name = name_of(number);
+    options.settings.name = member.name;
+    options.peer = name_of(number) + ":7001";
+    options.client = client_address(number);
+    if (member.moved) options.settings.listen_peer = member.peer;
     options.settings.data_dir = kDataDir;
     options.settings.raft.heartbeat_interval = options_.heartbeat;
     options.settings.raft.election_timeout = options_.election_timeout;
@@ -175,6 +232,7 @@ void Cluster::open_node(uint32_t number, Process& process) {
     }
     process.node = std::move(*opened);
     truth_.started(number, *process.node);
+    note_address(number, *process.node);
     if (members_[number]->damage_expected) reached_.hit(Reach::rot_survived);
     auto started = process.node->start();
     CHECK(started.has_value());
@@ -188,6 +246,14 @@ void Cluster::open_node(uint32_t number, Process& process) {
     };
     trace(number, "started, term " + std::to_string(raw(process.node->core().term())) + ", log to " +
                       std::to_string(raw(process.node->core().last())));
+}
+
+/// Without a setting of its own it listens where the configuration in its log says.
+void Cluster::note_address(uint32_t number, const daemon::Node& node) {
+    Member& member = *members_[number];
+    const daemon::MemberInfos& infos = node.members().in_force().infos;
+    auto me = infos.find(NodeId{number});
+    if (!member.moved) member.peer = me != infos.end() ? me->second.peer : name_of(number) + ":7001";
 }
 
 void Cluster::take_down(uint32_t number) {

@@ -1,7 +1,7 @@
 // The members of a simulated cluster: machines with their disks and clocks, and the real Node on each,
 // started, killed, stopped, cut from power, paused. A member that goes down on purpose comes back when asked;
 // one that ends itself comes back by itself when that was to be expected (an injected failed sync), else the
-// run has failed.
+// run has failed. More machines can be made while it runs, as `member add` makes a new member's directory.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@
 namespace raftd::sim {
 
 struct ClusterOptions {
-    uint32_t members = 3;
+    uint32_t members = 3;               // at first
     std::vector<uint8_t> priorities{};  // of the first members, in order; 0 where none is given
     Duration heartbeat = milliseconds(100), election_timeout = seconds(1);
     uint64_t segment_bytes = 64u << 10;
@@ -46,8 +46,27 @@ public:
 
     static constexpr const char* kDataDir = "/data";
     uint32_t count() const { return static_cast<uint32_t>(members_.size()) - 1; }
+    /// Of the machine: what its addresses begin with. Its member has another name when it replaced one.
     static std::string name_of(uint32_t member) { return "n" + std::to_string(member); }
     std::vector<std::string> names() const;
+    /// The number of the next machine; a member's id is its machine's number.
+    uint32_t next_number() const { return count() + 1; }
+    /// A machine for a member that is to join, not started: its directory is made from the cluster's genesis.
+    uint32_t add(const snapshot::Manifest& genesis, const std::string& member_name);
+    const std::string& member_name(uint32_t member) const { return members_[member]->name; }
+    Incarnation incarnation(uint32_t member) const { return members_[member]->incarnation; }
+    /// Where it listens, or will after its next start.
+    const std::string& peer_address(uint32_t member) const { return members_[member]->peer; }
+    std::string client_address(uint32_t member) const { return name_of(member) + ":7002"; }
+    /// From its next start on it listens there, as its settings say from now on.
+    void move_to(uint32_t member, const std::string& peer);
+    /// It listens where the configurations that count say.
+    bool reachable(uint32_t member) const;
+    /// What decisions may have to be made under: the newest committed configuration, and what stands behind
+    /// it in any log that may still count.
+    std::vector<const Membership*> configs_in_play() const;
+    /// Those that may still be used for something.
+    std::vector<uint32_t> machines() const;
     Truth& truth() { return truth_; }
     Duration election_timeout() const { return options_.election_timeout; }
 
@@ -104,15 +123,19 @@ private:
         DiskModel disk;
         ClockModel clock;
         std::unique_ptr<Process> process;
+        std::string name, peer;  // of the member; where it listens
+        Incarnation incarnation;
         uint64_t life = 0;
         bool lost = false, sync_failure_expected = false, damage_expected = false, stopping = false;
+        bool moved = false;     // listens elsewhere than it was made to
         bool stale = false;     // runs on an old image of its disk
         uint32_t refusals = 0;  // of those runs
     };
 
-    void make_data_dirs();
+    void make_data_dir(uint32_t number, const snapshot::Manifest& genesis, Incarnation incarnation);
     wal::Options wal_options(uint32_t member) const;
     void open_node(uint32_t number, Process& process);
+    void note_address(uint32_t number, const daemon::Node& node);
     void take_down(uint32_t number);
     void ended(uint32_t number);
     bool end_expected(const Member& member, const ProcessEnded& why,

@@ -22,11 +22,13 @@ constexpr const char* kHelp =
     "\n"
     "  --seed N          first seed, decimal or 0x...  (default 1)\n"
     "  --seeds COUNT     how many, one after the other  (default 1)\n"
-    "  --profile P       swarm, quiet, crash, disk, network, damage or speed  (default swarm)\n"
+    "  --profile P       swarm, quiet, crash, disk, network, damage, churn or speed  (default swarm)\n"
     "  --nodes N         members, 1 to 9  (default: drawn)\n"
     "  --time SECONDS    virtual time of the phase with faults  (default: drawn, 10 to 170)\n"
     "  --twice           runs each seed twice and compares  (1 % are, anyway)\n"
     "  --speed-min X     fails when slower than X times real time\n"
+    "  --changes-min N   fails when fewer changes of the members were completed\n"
+    "  --ledger FILE     adds the changes of the members to those of earlier runs\n"
     "  --find            passes when a seed fails: for planted bugs\n"
     "  --trace           prints every event of a run\n"
     "  --replay FILE     runs the black box of a raftd whose internal check failed, to the same failure\n"
@@ -35,7 +37,8 @@ constexpr const char* kHelp =
     "its\n"
     "profile is there for.\n"
     "\n"
-    "Exit codes: 0 pass, 1 too slow, or planted and not found, 2 correctness, 3 liveness, 4 a seed that "
+    "Exit codes: 0 pass, 1 too slow or too few changes, or planted and not found, 2 correctness, 3 liveness, "
+    "4 a seed that "
     "didn't\n"
     "repeat itself, 5 something that must be reached wasn't, 134 a failed check, 64 wrong usage.\n";
 
@@ -47,7 +50,8 @@ struct Command {
     uint64_t seeds = 1;
     bool twice = false, find = false, help = false;
     double speed_min = 0;
-    std::string plant, replay;
+    uint64_t changes_min = 0;
+    std::string plant, replay, ledger;
 };
 
 std::optional<uint64_t> number(std::string_view text) {
@@ -62,6 +66,7 @@ std::optional<uint64_t> number(std::string_view text) {
 /// The value of one option; false when it can't be.
 bool set_option(Command& command, std::string_view name, std::string_view value) {
     if (name == "--plant") return command.plant = value, true;
+    if (name == "--ledger") return command.ledger = value, !value.empty();
     if (name == "--replay") return command.replay = value, !value.empty();
     if (name == "--profile") {
         auto profile = parse_profile(value);
@@ -77,6 +82,7 @@ bool set_option(Command& command, std::string_view name, std::string_view value)
     if (name == "--time")
         return command.trial.length = seconds(static_cast<int64_t>(*parsed)),
                *parsed >= 1 && *parsed <= 1'000'000;
+    if (name == "--changes-min") return command.changes_min = *parsed, true;
     if (name == "--speed-min") return command.speed_min = static_cast<double>(*parsed), true;
     return false;
 }
@@ -115,12 +121,14 @@ struct Sum {
     Reached reached;
     NetTotals net;
     std::map<std::string, uint64_t> faults;
+    ChangeTotals changes;
 
     void add(const TrialResult& result) {
         ++seeds;
         events += result.events, elections += result.elections, acked += result.acked,
             restarts += result.restarts;
         virtual_ns += result.virtual_time.ns;
+        changes.add(result.changes);
         reached.add(result.reached);
         net.frames += result.net.frames, net.dropped += result.net.dropped, net.doubled += result.net.doubled;
         net.reordered += result.net.reordered, net.resets += result.net.resets,
@@ -149,6 +157,9 @@ struct Sum {
         std::string line = "faults:";
         for (const auto& [name, times] : faults) line += " " + name + "=" + std::to_string(times);
         std::printf("%s\n", line.c_str());
+        if (changes.completed() > 0)
+            std::printf("changes_completed=%llu (completed/refused/abandoned: %s)\n",
+                        static_cast<unsigned long long>(changes.completed()), changes.text().c_str());
         line = "reached:";
         for (size_t i = 0; i < kReachCount; ++i)
             line +=
@@ -169,6 +180,18 @@ TrialResult run_one(const Command& command, uint64_t seed) {
     result.text = "ran twice and differed: " + std::to_string(result.events) + " and " +
                   std::to_string(again.events) + " events";
     return result;
+}
+
+/// One line, of all runs so far.
+bool add_to_ledger(const std::string& path, ChangeTotals changes) {
+    std::string line;
+    if (std::ifstream before(path); before) std::getline(before, line);
+    changes.parse(line);
+    std::ofstream after(path);
+    after << changes.text() << '\n';
+    std::printf("ledger: changes_completed=%llu (%s)\n", static_cast<unsigned long long>(changes.completed()),
+                changes.text().c_str());
+    return after.good();
 }
 
 /// A planted bug was found; without it the same seeds must pass.
@@ -215,12 +238,18 @@ int run_seeds(const Command& command, const Outside& outside) {
         std::printf("not found in %llu seeds\n", static_cast<unsigned long long>(command.seeds));
         return 1;
     }
+    if (!command.ledger.empty() && !add_to_ledger(command.ledger, sum.changes)) return 1;
     bool as_drawn = command.trial.members == 0 && !command.trial.length && command.plant.empty();
     std::string missing = sum.reached.missing(command.trial.profile);
     if (command.seeds >= kBatchSeeds && as_drawn && !missing.empty()) {
         std::printf("never reached, though %llu seeds of this profile must: %s\n",
                     static_cast<unsigned long long>(command.seeds), missing.c_str());
         return kNotReached;
+    }
+    if (sum.changes.completed() < command.changes_min) {
+        std::printf("too few changes of the members were completed: wanted %llu\n",
+                    static_cast<unsigned long long>(command.changes_min));
+        return 1;
     }
     double speed = static_cast<double>(sum.virtual_ns) / 1e9 / real;
     if (speed < command.speed_min) {

@@ -46,6 +46,11 @@ void Faults::note(std::string_view what, uint32_t member) {
                     std::string(what) + (member == 0 ? "" : " n" + std::to_string(member)));
 }
 
+uint32_t Faults::any_member() {
+    const std::vector<uint32_t> machines = cluster_.machines();
+    return machines[random_.below(machines.size())];
+}
+
 /// From half an election timeout to twenty, short ones more often.
 Duration Faults::some_time() {
     Duration shortest = cluster_.election_timeout() / 2;
@@ -135,6 +140,10 @@ void Faults::bring_down(uint32_t member) {
     cluster_.start_in(member, random_.chance(0.3) ? milliseconds(5) : some_time());
 }
 
+void Faults::strike(uint32_t member) {
+    if (cluster_.up(member)) bring_down(member);
+}
+
 /// What is kept of the replicated state is a cache: whatever becomes of it, the member has the state again.
 void Faults::spoil_store(uint32_t member) {
     reached_.hit(Reach::store_spoiled);
@@ -179,7 +188,8 @@ void Faults::hit_process() {
         case 3:
             if (!random_.chance(0.3)) return bring_down(member);
             note("power_cut_all", 0);
-            for (uint32_t i = 1; i <= cluster_.count(); ++i) {
+            for (uint32_t i : cluster_.machines()) {
+                if (cluster_.life(i) == 0) continue;
                 cluster_.cut_power(i, CrashPolicy::draw(random_));
                 cluster_.start_in(i, Duration{static_cast<int64_t>(random_.below(2'000'000'000))});
             }
@@ -274,6 +284,13 @@ void Faults::make_whole(uint32_t member) {
     cluster_.clock(member).set_rate(kernel_.now(), 1);
     cluster_.pause(member, false);
     if (cluster_.stopping(member)) cluster_.kill(member);
+    if (!cluster_.reachable(member)) {  // its operator sees to that
+        const ConfigTruth& configs = cluster_.truth().configs;
+        const daemon::MemberInfos& infos = configs.at(configs.settled()).what.infos;
+        if (auto me = infos.find(NodeId{member}); me != infos.end())
+            cluster_.move_to(member, me->second.peer);
+        cluster_.kill(member);
+    }
     if (!cluster_.up(member)) cluster_.start(member);
 }
 
@@ -298,21 +315,45 @@ void Faults::leave_broken(uint32_t member, const std::set<uint32_t>& core) {
     }
 }
 
+/// Members that can decide, whatever configuration comes into force among them: a majority of each half of
+/// the committed one, and of those behind it that stand in the log of one of them.
+std::set<uint32_t> Faults::draw_core() {
+    const ConfigTruth& configs = cluster_.truth().configs;
+    std::vector<uint32_t> order = cluster_.machines();
+    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random_.below(i)]);
+    std::stable_partition(order.begin(), order.end(), [&](uint32_t i) { return !cluster_.hit(i); });
+    std::set<uint32_t> core;
+    auto has_majority = [&](const Membership& of) {
+        return ConfigTruth::majority(
+            of, [&](NodeId id) { return core.contains(static_cast<uint32_t>(raw(id))); });
+    };
+    auto need = [&](const Membership& of) {
+        for (uint32_t i : order)
+            if (!has_majority(of) && ConfigTruth::votes(of, NodeId{i})) core.insert(i);
+    };
+    const ConfigEntry& settled = configs.at(configs.settled());
+    need(settled.what.membership);
+    if (random_.chance(0.3))
+        for (uint32_t i : order)
+            if (settled.what.infos.contains(NodeId{i}) && !cluster_.hit(i) && random_.chance(0.5))
+                core.insert(i);
+    for (size_t before = 0; before != core.size();) {
+        before = core.size();
+        for (uint32_t i : std::set<uint32_t>(core))
+            for (auto ref : configs.stack(i))
+                if (configs.at(ref).index > settled.index) need(configs.at(ref).what.membership);
+        if (core.size() > before) reached_.hit(Reach::core_extended);
+    }
+    return core;
+}
+
 std::set<uint32_t> Faults::heal_core() {
     over_ = true;
     kernel_.run_until(kernel_.now() + microseconds(10));  // who ended itself is cleaned up
     NetModel good;
     good.user_timeout = network_.model.user_timeout;
     network_.calm(good);
-    std::vector<uint32_t> order;
-    for (uint32_t i = 1; i <= cluster_.count(); ++i) order.push_back(i);
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random_.below(i)]);
-    auto sound = [&](uint32_t i) { return !cluster_.lost(i) && !cluster_.hit(i); };
-    auto unsound = std::stable_partition(order.begin(), order.end(), sound);
-    size_t majority = cluster_.count() / 2 + 1;
-    auto most = static_cast<size_t>(unsound - order.begin());
-    if (random_.chance(0.3) && most > majority) majority += random_.below(most - majority + 1);
-    std::set<uint32_t> core(order.begin(), order.begin() + static_cast<ptrdiff_t>(majority));
+    std::set<uint32_t> core = draw_core();
     if (trace_.on) {
         std::string text = "healed core:";
         for (uint32_t i : core) text += " n" + std::to_string(i);
@@ -320,15 +361,15 @@ std::set<uint32_t> Faults::heal_core() {
     }
     for (uint32_t i : core) make_whole(i);
     for (auto& client : clients_) client->pause(false);
-    for (uint32_t i = 1; i <= cluster_.count(); ++i)
+    for (uint32_t i : cluster_.machines())
         if (!core.contains(i)) leave_broken(i, core);
-    if (core.size() < cluster_.count()) reached_.hit(Reach::healed_with_minority_dead);
+    if (core.size() < cluster_.machines().size()) reached_.hit(Reach::healed_with_minority_dead);
     return core;
 }
 
 void Faults::heal_all() {
     network_.heal_all();
-    for (uint32_t i = 1; i <= cluster_.count(); ++i) {
+    for (uint32_t i : cluster_.machines()) {
         cluster_.disk(i).hung_until = kernel_.now();
         if (cluster_.hit(i))
             cluster_.give_up(i);

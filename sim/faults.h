@@ -19,6 +19,8 @@ public:
     ~Faults() override { kernel_.remove(actor_); }
 
     void begin();
+    /// This member goes down, in one of the ways that there are, and comes back.
+    void strike(uint32_t member);
     /// No more faults. A random majority is whole again and connected; the others stay broken. Returns the
     /// core.
     std::set<uint32_t> heal_core();
@@ -43,7 +45,7 @@ private:
     void next(Kind kind, Duration mean);
     void note(std::string_view what, uint32_t member);
     Duration some_time();
-    uint32_t any_member() { return 1 + static_cast<uint32_t>(random_.below(cluster_.count())); }
+    uint32_t any_member();
     void change_topology();
     void split(const std::set<uint32_t>& side);
     void hit_process();
@@ -55,6 +57,7 @@ private:
     void hit_time();
     void hit_client();
     void damage_disk();
+    std::set<uint32_t> draw_core();
     void leave_broken(uint32_t member, const std::set<uint32_t>& core);
     void make_whole(uint32_t member);
 

@@ -3,7 +3,8 @@
 namespace raftd::sim {
 namespace {
 
-constexpr std::string_view kProfiles[] = {"swarm", "quiet", "crash", "disk", "network", "speed", "damage"};
+constexpr std::string_view kProfiles[] = {"swarm",   "quiet", "crash",  "disk",
+                                          "network", "speed", "damage", "churn"};
 
 Duration draw_time(Random& random, Duration low, Duration high) {
     return {
@@ -43,6 +44,62 @@ void draw_clients(Random& random, ClientLoad& load) {
     load.timeout = draw_time(random, seconds(2), seconds(20));
 }
 
+/// Which groups of faults are on.
+void draw_groups(Random& random, Profile profile, Knobs& knobs) {
+    switch (profile) {
+        case Profile::swarm:
+            knobs.network = random.chance(0.5), knobs.topology = random.chance(0.5),
+            knobs.process = random.chance(0.5);
+            knobs.disk = random.chance(0.5), knobs.time = random.chance(0.5),
+            knobs.clients_move = random.chance(0.5), knobs.damage = random.chance(0.4);
+            // Damage may hit a minority, of members that stay.
+            knobs.churn = !knobs.damage && random.chance(0.5);
+            break;
+        case Profile::crash: knobs.process = true; break;
+        case Profile::disk: knobs.process = knobs.disk = true; break;
+        case Profile::network: knobs.network = knobs.topology = true; break;
+        case Profile::damage: knobs.process = knobs.damage = true; break;
+        case Profile::churn:
+            knobs.network = random.chance(0.4), knobs.topology = random.chance(0.5),
+            knobs.process = random.chance(0.5), knobs.disk = random.chance(0.3),
+            knobs.time = random.chance(0.3), knobs.clients_move = random.chance(0.3), knobs.churn = true;
+            break;
+        case Profile::quiet:
+        case Profile::speed: break;
+    }
+}
+
+/// Who appends, and how small things are.
+void draw_sizes(Random& random, Knobs& knobs) {
+    draw_clients(random, knobs.load);
+    knobs.clients = static_cast<uint32_t>(random.between(1, 4));
+    if (knobs.clients > 1 && random.chance(0.3)) knobs.shared_names = 2;
+    knobs.own_names = static_cast<uint32_t>(random.below(2));
+    if (random.chance(0.3)) knobs.cluster.segment_bytes = 32u << 10;
+    if (random.chance(0.3)) knobs.cluster.batch_bytes_max = 4u << 10;
+    if (random.chance(0.3)) knobs.cluster.buffer_bytes = 32u << 10;
+    if (random.chance(0.3)) knobs.cluster.in_flight_bytes_max = 16u << 10;
+    if (random.chance(0.3)) knobs.cluster.append_queue_bytes_max = 128u << 10;
+    if (knobs.clients > 1 && random.chance(0.3)) {
+        knobs.few_producers = true;
+        knobs.shared_names = 0;
+        knobs.cluster.state.producers_max = random.between(1, knobs.clients - 1);
+        knobs.cluster.state.producer_idle_ms = random.between(300, 4'000);
+    }
+    // So few that a retry may come when only its being committed is remembered.
+    if (random.chance(0.3)) knobs.cluster.state.answers_each_max = random.between(1, 4);
+    if (random.chance(0.2))
+        knobs.cluster.heartbeat = milliseconds(static_cast<int64_t>(random.between(50, 300)));
+}
+
+void draw_churn(Random& random, Knobs& knobs) {
+    knobs.operators = random.chance(0.3) ? 2 : 1;
+    knobs.strike_chance = random.chance(0.3) ? 0 : draw_chance(random, 0.4);
+    knobs.change_every_min = draw_time(random, milliseconds(1200), milliseconds(2500));
+    for (uint32_t i = 0; i < knobs.cluster.members; ++i)
+        knobs.cluster.priorities.push_back(static_cast<uint8_t>(random.chance(0.2) ? 1 : 0));
+}
+
 }  // namespace
 
 std::optional<Profile> parse_profile(std::string_view text) {
@@ -58,24 +115,13 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
     Knobs knobs;
     static constexpr uint32_t kCounts[] = {3, 3, 3, 5, 5, 2, 4, 1};
     knobs.cluster.members = members != 0 ? members : kCounts[random.below(std::size(kCounts))];
-    switch (profile) {
-        case Profile::swarm:
-            knobs.network = random.chance(0.5), knobs.topology = random.chance(0.5),
-            knobs.process = random.chance(0.5);
-            knobs.disk = random.chance(0.5), knobs.time = random.chance(0.5),
-            knobs.clients_move = random.chance(0.5), knobs.damage = random.chance(0.4);
-            break;
-        case Profile::crash: knobs.process = true; break;
-        case Profile::disk: knobs.process = knobs.disk = true; break;
-        case Profile::network: knobs.network = knobs.topology = true; break;
-        case Profile::damage: knobs.process = knobs.damage = true; break;
-        case Profile::quiet: break;
-        case Profile::speed:
-            knobs.cluster.members = members != 0 ? members : 5;
-            knobs.load.appends_per_second = 10;
-            knobs.length = length.value_or(seconds(600));
-            return knobs;
+    if (profile == Profile::speed) {
+        knobs.cluster.members = members != 0 ? members : 5;
+        knobs.load.appends_per_second = 10;
+        knobs.length = length.value_or(seconds(600));
+        return knobs;
     }
+    draw_groups(random, profile, knobs);
     if (knobs.network) draw_network(random, knobs.net);
     knobs.net.user_timeout = draw_time(random, seconds(1), seconds(6));
     knobs.topology_every = draw_time(random, milliseconds(500), seconds(15));
@@ -85,26 +131,9 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
     knobs.time_every = draw_time(random, seconds(2), seconds(30));
     knobs.clients_every = draw_time(random, seconds(2), seconds(30));
     knobs.damage_every = draw_time(random, seconds(1), seconds(6));
+    if (knobs.churn) draw_churn(random, knobs);
     if (knobs.time) knobs.rate_spread = draw_chance(random, 0.3);
-    if (profile != Profile::quiet) {
-        draw_clients(random, knobs.load);
-        knobs.clients = static_cast<uint32_t>(random.between(1, 4));
-        if (knobs.clients > 1 && random.chance(0.3)) knobs.shared_names = 2;
-        knobs.own_names = static_cast<uint32_t>(random.below(2));
-        if (random.chance(0.3)) knobs.cluster.segment_bytes = 32u << 10;
-        if (random.chance(0.3)) knobs.cluster.batch_bytes_max = 4u << 10;
-        if (random.chance(0.3)) knobs.cluster.buffer_bytes = 32u << 10;
-        if (random.chance(0.3)) knobs.cluster.in_flight_bytes_max = 16u << 10;
-        if (random.chance(0.3)) knobs.cluster.append_queue_bytes_max = 128u << 10;
-        if (knobs.clients > 1 && random.chance(0.3)) {
-            knobs.few_producers = true;
-            knobs.shared_names = 0;
-            knobs.cluster.state.producers_max = random.between(1, knobs.clients - 1);
-            knobs.cluster.state.producer_idle_ms = random.between(300, 4'000);
-        }
-        if (random.chance(0.2))
-            knobs.cluster.heartbeat = milliseconds(static_cast<int64_t>(random.between(50, 300)));
-    }
+    if (profile != Profile::quiet) draw_sizes(random, knobs);
     knobs.load.damage = knobs.damage || knobs.net.corrupt > 0;
     // Most runs are short, a few are long: log-uniform between 10 and 300 s.
     knobs.length = seconds(10) * (int64_t{1} << random.below(5)) + draw_time(random, {}, seconds(10));
@@ -129,6 +158,8 @@ std::string Knobs::text() const {
     number("bytes_max", load.bytes_max);
     number("window", load.window);
     number("one_name", shared_names);
+    if (cluster.state.answers_each_max < 128)
+        number("answers_each_max", static_cast<double>(cluster.state.answers_each_max));
     if (few_producers) number("producers_max", static_cast<double>(cluster.state.producers_max));
     number("segment_bytes", static_cast<double>(cluster.segment_bytes));
     flag("[network]", network);
@@ -149,6 +180,10 @@ std::string Knobs::text() const {
     flag("[time]", time);
     if (time) number("rates", rate_spread);
     flag("[clients]", clients_move);
+    flag("[churn]", churn);
+    if (churn)
+        number("every_s", static_cast<double>(change_every_min.ns) / 5e8), number("operators", operators),
+            number("strike", strike_chance);
     flag("[damage]", damage);
     if (damage) number("every_s", static_cast<double>(damage_every.ns) / 1e9);
     return line;

@@ -12,14 +12,17 @@ namespace raftd::sim {
 
 struct Knobs {
     bool network = false, topology = false, process = false, disk = false, time = false, clients_move = false,
-         damage = false;
+         damage = false, churn = false;
     NetModel net;
     ClusterOptions cluster;
     // Mean times between faults of a group; one that is off has none.
     Duration topology_every = seconds(5), process_every = seconds(5), disk_every = seconds(5),
              time_every = seconds(20), clients_every = seconds(20), damage_every = seconds(5);
-    double power_share = 0.5;  // of the ends of processes: power cut rather than kill
-    double rate_spread = 0;    // clocks run at 1 - spread to 1 + spread
+    uint32_t operators = 1;  // who change the members, one change each per one to three times this
+    Duration change_every_min = milliseconds(1700);
+    double strike_chance = 0.15;  // that a step of a change is followed by a crash
+    double power_share = 0.5;     // of the ends of processes: power cut rather than kill
+    double rate_spread = 0;       // clocks run at 1 - spread to 1 + spread
     uint32_t clients = 2;
     // No more producers than clients, so that old ones must be forgotten; the first client has none then,
     // since it is to go on whatever the log's time does.

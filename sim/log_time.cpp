@@ -27,19 +27,21 @@ bool LogTimeCheck::showed(const ClockModel& clock, uint64_t stamp_ms) const {
            });
 }
 
-std::optional<std::string> LogTimeCheck::judge(uint64_t stamp_ms, uint64_t before_ms,
-                                               Instant before_at) const {
+std::optional<std::string> LogTimeCheck::judge(uint64_t stamp_ms, uint64_t before_ms, Instant before_at,
+                                               const std::function<std::vector<uint32_t>()>& voters) const {
     if (stamp_ms < before_ms)
         return "made an entry stamped " + std::to_string(stamp_ms) + " behind one stamped " +
                std::to_string(before_ms);
     int64_t passed = (kernel_.now() - before_at).ns / 1'000'000;
     if (stamp_ms - before_ms <= static_cast<uint64_t>(passed * kRateMax + kLeapMsMin)) return std::nullopt;
+    if (clocks_.empty()) return std::nullopt;
+    const std::vector<uint32_t> asked = voters();
     auto agreeing = static_cast<size_t>(std::count_if(
-        clocks_.begin(), clocks_.end(), [&](const ClockModel* clock) { return showed(*clock, stamp_ms); }));
-    if (clocks_.empty() || agreeing * 2 > clocks_.size()) return std::nullopt;
+        asked.begin(), asked.end(), [&](uint32_t number) { return showed(*clocks_[number - 1], stamp_ms); }));
+    if (agreeing * 2 > asked.size()) return std::nullopt;
     return "stamped an entry " + std::to_string(stamp_ms - before_ms) + " ms after the one before, made " +
            std::to_string(passed) + " ms ago: only " + std::to_string(agreeing) + " of " +
-           std::to_string(clocks_.size()) + " clocks stand there";
+           std::to_string(asked.size()) + " clocks stand there";
 }
 
 }  // namespace raftd::sim

@@ -33,7 +33,14 @@ bool plant(std::string_view name) {
                                                   "dedupe_applied_only",
                                                   "expire_by_own_clock",
                                                   "answer_uncommitted",
-                                                  "keep_producer_table"};
+                                                  "keep_producer_table",
+                                                  "count_learners",
+                                                  "promote_at_once",
+                                                  "silence_by_uncommitted",
+                                                  "change_before_own_commit",
+                                                  "change_over_change",
+                                                  "forget_used_ids",
+                                                  "settled_when_appended"};
     for (size_t i = 0; i < std::size(kNames); ++i) {
         if (kNames[i] != name) continue;
         raftd::planted_bug = static_cast<raftd::PlantedBug>(i);

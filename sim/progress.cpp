@@ -1,5 +1,6 @@
 #include "sim/progress.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace raftd::sim {
@@ -13,10 +14,7 @@ Progress::Progress(Kernel& kernel, const SimNetwork& network, Cluster& cluster,
       clients_(clients),
       reached_(reached),
       long_enough_{
-          static_cast<int64_t>(static_cast<double>((cluster.election_timeout() * 10).ns) / (1 - spread))},
-      members_(cluster.count() + 1),
-      hosts_(cluster.count() + 1 + clients.size()),
-      links_(hosts_ * hosts_, kNever) {}
+          static_cast<int64_t>(static_cast<double>((cluster.election_timeout() * 10).ns) / (1 - spread))} {}
 
 void Progress::begin(bool members) {
     members_judged_ = members;
@@ -48,24 +46,26 @@ void Progress::look() {
         else if (since == kNever)
             since = now;
     };
-    for (uint32_t i = 1; i < members_.size(); ++i) {
+    const std::vector<uint32_t> machines = cluster_.machines();
+    for (uint32_t i : machines) {
         Member& member = members_[i];
         if (member.life != cluster_.life(i)) member.whole = kNever;
         member.life = cluster_.life(i);
         note(member.whole, whole(i));
     }
-    for (uint32_t a = 1; a < hosts_; ++a)
-        for (uint32_t b = 1; b < a && b < members_.size(); ++b) {
-            bool client = a >= members_.size();
-            uint32_t host = client ? 100 + a - static_cast<uint32_t>(members_.size()) + 1 : a;
-            bool good = !network_.is_cut(host, b) && !network_.is_cut(b, host);
-            if (client) good = good && clients_[a - members_.size()]->running();
-            note(link(a, b), good);
-        }
+    auto look_at = [&](uint32_t a, uint32_t b, bool up) {
+        note(links_.try_emplace({a, b}, kNever).first->second,
+             up && !network_.is_cut(a, b) && !network_.is_cut(b, a));
+    };
+    for (size_t i = 0; i < machines.size(); ++i) {
+        for (size_t j = i + 1; j < machines.size(); ++j) look_at(machines[i], machines[j], true);
+        for (const auto& client : clients_) look_at(machines[i], 100 + client->number(), client->running());
+    }
     if (now - checked_ < long_enough_) return;
     const Instant before = now - long_enough_;
     const Truth& truth = cluster_.truth();
     if (truth.commit_moved_at() >= before && all) return;  // the usual case costs nothing more
+    configs_ = cluster_.configs_in_play();
     if (!majority_stands(before)) return;
     checked_ = now;
     if (!all) reached_.hit(Reach::majority_whole);
@@ -75,29 +75,47 @@ void Progress::look() {
                         "stood whole and connected");
 }
 
+bool Progress::connected(uint32_t a, uint32_t b, Instant before) const {
+    auto link = links_.find({std::min(a, b), std::max(a, b)});
+    return link != links_.end() && link->second <= before;
+}
+
 bool Progress::majority_stands(Instant before) const {
-    const auto count = static_cast<uint32_t>(members_.size() - 1);
-    for (uint32_t set = 1; set < 1u << count; ++set)
-        if (static_cast<uint32_t>(std::popcount(set)) == count / 2 + 1 && stand_together(set, before))
-            return true;
+    Set candidates = 0;
+    for (const auto& [number, member] : members_)
+        if (member.whole <= before && cluster_.reachable(number)) candidates |= Set{1} << (number - 1);
+    return grow(0, candidates, before);
+}
+
+/// Whether some of the candidates can join those that stand together, so that all together decide.
+bool Progress::grow(Set standing, Set candidates, Instant before) const {
+    if (standing != 0 && decides(standing)) return client_reaches(standing, before);
+    while (candidates != 0) {
+        const auto number = static_cast<uint32_t>(std::countr_zero(candidates)) + 1;
+        candidates &= candidates - 1;
+        bool fits = true;
+        for (Set rest = standing; rest != 0 && fits; rest &= rest - 1)
+            fits = connected(static_cast<uint32_t>(std::countr_zero(rest)) + 1, number, before);
+        if (fits && grow(standing | Set{1} << (number - 1), candidates, before)) return true;
+    }
     return false;
 }
 
-/// Bit i - 1 of `set`: member i.
-bool Progress::stand_together(uint32_t set, Instant before) const {
-    for (uint32_t a = 1; a < members_.size(); ++a) {
-        if ((set >> (a - 1) & 1) == 0) continue;
-        if (members_[a].whole > before) return false;
-        for (uint32_t b = 1; b < a; ++b)
-            if ((set >> (b - 1) & 1) != 0 && link(a, b) > before) return false;
-    }
-    for (size_t client = members_.size(); client < hosts_; ++client) {
+bool Progress::decides(Set standing) const {
+    auto stands = [&](NodeId id) { return raw(id) <= 64 && (standing >> (raw(id) - 1) & 1) != 0; };
+    return std::all_of(configs_.begin(), configs_.end(), [&](const Membership* membership) {
+        return ConfigTruth::majority(*membership, stands);
+    });
+}
+
+bool Progress::client_reaches(Set standing, Instant before) const {
+    return std::any_of(clients_.begin(), clients_.end(), [&](const auto& client) {
         bool reaches = true;
-        for (uint32_t b = 1; b < members_.size(); ++b)
-            if ((set >> (b - 1) & 1) != 0) reaches &= link(client, b) <= before;
-        if (reaches) return true;
-    }
-    return false;
+        for (Set rest = standing; rest != 0 && reaches; rest &= rest - 1)
+            reaches =
+                connected(static_cast<uint32_t>(std::countr_zero(rest)) + 1, 100 + client->number(), before);
+        return reaches;
+    });
 }
 
 }  // namespace raftd::sim

@@ -1,9 +1,11 @@
 // While faults go on: where a majority has stood whole and connected for 10 election timeouts (its members
 // up, not paused, their disks good, the links among them and to some client uncut both ways), there must have
-// been progress: something was committed in that time, or there is a leader with nothing left to commit.
+// been progress: something was committed in that time, or there is a leader with nothing left to commit. A
+// majority is one of each configuration that some log holds and that isn't overtaken by a committed one.
 // Looks four times per election timeout.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -31,12 +33,15 @@ private:
         Since whole = kNever;
         uint64_t life = 0;
     };
+    /// Bit i - 1: machine i.
+    using Set = uint64_t;
     bool whole(uint32_t member) const;
     void look();
     bool majority_stands(Instant before) const;
-    bool stand_together(uint32_t set, Instant before) const;
-    Since& link(size_t a, size_t b) { return links_[a * hosts_ + b]; }
-    const Since& link(size_t a, size_t b) const { return links_[a * hosts_ + b]; }
+    bool grow(Set standing, Set candidates, Instant before) const;
+    bool decides(Set standing) const;
+    bool client_reaches(Set standing, Instant before) const;
+    bool connected(uint32_t a, uint32_t b, Instant before) const;
 
     Kernel& kernel_;
     uint32_t actor_;
@@ -45,9 +50,9 @@ private:
     const std::vector<std::unique_ptr<SimClient>>& clients_;
     Reached& reached_;
     Duration long_enough_;
-    std::vector<Member> members_;  // [0] unused
-    size_t hosts_;                 // members, then clients; [0] unused
-    std::vector<Since> links_;     // both ways
+    std::map<uint32_t, Member> members_;
+    std::map<std::pair<uint32_t, uint32_t>, Since> links_;  // both ways, by hosts: the lower one first
+    std::vector<const Membership*> configs_;                // that a majority has to decide under, at present
     Instant checked_{};
     bool members_judged_ = false;
 };

@@ -21,6 +21,7 @@ constexpr In kFaulty =
 constexpr In kDown = only({Profile::swarm, Profile::crash, Profile::disk, Profile::damage});
 constexpr In kDisk = only({Profile::swarm, Profile::disk});
 constexpr In kNetwork = only({Profile::swarm, Profile::network});
+constexpr In kChurn = only({Profile::churn});
 constexpr In kDamage = only({Profile::swarm, Profile::damage});
 
 struct Point {
@@ -58,7 +59,7 @@ constexpr Point kPoints[] = {
     {"append_unknown", kFaulty},
     {"append_unknown_landed", kFaulty},
     {"append_repeated", kSwarm},
-    {"append_repeated_forgotten", kNowhere},
+    {"append_repeated_forgotten", kSwarm},
     {"producer_fenced", kSwarm},
     {"producer_expired", kNowhere},
     {"store_spoiled", kDown},
@@ -73,6 +74,28 @@ constexpr Point kPoints[] = {
     {"healed_with_minority_dead", kFaulty},
     {"majority_whole", kDown},
     {"states_compared", kAll},
+    {"config_committed", kChurn},
+    {"config_cut", kChurn},
+    {"joint_committed", kChurn},
+    {"joint_left_by_another_leader", kChurn},
+    {"leader_lost_while_joint", kChurn},
+    {"leader_removed_itself", kChurn},
+    {"all_replaced", kChurn},
+    {"promoted_by_itself", kChurn},
+    {"promoted_by_another_leader", kChurn},
+    {"commit_by_other_members", kChurn},
+    {"removed_member_told", kChurn},
+    {"change_completed", kChurn},
+    {"change_resumed", kChurn},
+    {"change_would_lose_quorum", kChurn},
+    {"change_while_joint", kChurn},
+    {"dead_address_refused", kChurn},
+    {"wrong_address_refused", kChurn},
+    {"used_id_refused", kChurn},
+    {"transfer_done", kChurn},
+    {"transfer_refused", kChurn},
+    {"transfer_ended", kChurn},
+    {"core_extended", kNowhere},
 };
 static_assert(std::size(kPoints) == kReachCount);
 

@@ -58,6 +58,28 @@ enum class Reach : uint8_t {
     healed_with_minority_dead,
     majority_whole,   // a majority stood whole and connected for long, while something else was broken
     states_compared,  // of two members at the same applied index
+    config_committed,
+    config_cut,  // a configuration entry was truncated
+    joint_committed,
+    joint_left_by_another_leader,  // than the one that began it
+    leader_lost_while_joint,       // it went down with a joint configuration in force
+    leader_removed_itself,
+    all_replaced,  // no member is the same
+    promoted_by_itself,
+    promoted_by_another_leader,  // than the one that took the learner in
+    commit_by_other_members,     // by a leader of another configuration than the old one that still lives
+    removed_member_told,         // by a refused vote: it is silent from then on
+    change_completed,
+    change_resumed,  // completed under another leader than it was asked of
+    change_would_lose_quorum,
+    change_while_joint,  // refused: another one is under way
+    dead_address_refused,
+    wrong_address_refused,
+    used_id_refused,
+    transfer_done,
+    transfer_refused,  // to a learner
+    transfer_ended,    // the target was behind, dead or away
+    core_extended,     // a healed majority needed more members, for a configuration not committed
     count_,
 };
 inline constexpr size_t kReachCount = static_cast<size_t>(Reach::count_);

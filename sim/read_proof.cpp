@@ -35,14 +35,12 @@ void ReadProof::read_came(uint32_t number, uint32_t from, uint64_t id, Instant n
     leader.order.pop_front();
 }
 
-bool ReadProof::proven(uint32_t number, Term term, uint32_t from, uint64_t id) const {
+bool ReadProof::proves(uint32_t number, Term term, uint32_t follower, uint32_t from, uint64_t id) const {
     const Leader& leader = leaders_[number];
     auto came = leader.reads.find({from, id});
-    if (came == leader.reads.end()) return true;
-    if (leader.term != term) return leaders_.size() == 2;  // it never asked anybody in this term
-    size_t proofs = 1;                                     // its own
-    for (const auto& [follower, sent] : leader.heard) proofs += sent >= came->second;
-    return proofs * 2 > leaders_.size() - 1;
+    if (came == leader.reads.end() || follower == number) return true;
+    auto heard = leader.heard.find(follower);
+    return leader.term == term && heard != leader.heard.end() && heard->second >= came->second;
 }
 
 }  // namespace raftd::sim

@@ -1,5 +1,6 @@
 // I19: a leader confirms a follower's read only by replies to messages that it sent after the read had come,
-// in its present term, from a majority. Kept from the frames alone, whatever the leader believes.
+// in its present term, from a majority. Kept from the frames alone, whatever the leader believes; who is to
+// be counted is ConfigTruth's matter.
 #pragma once
 
 #include <cstddef>
@@ -16,13 +17,16 @@ class ReadProof {
 public:
     explicit ReadProof(size_t members) : leaders_(members + 1) {}
 
+    void add_member() { leaders_.emplace_back(); }
+
     /// An append message of `leader` left.
     void asked(uint32_t leader, Term term, uint64_t round, Instant now);
     /// A reply to one came to it.
     void echoed(uint32_t leader, uint32_t from, Term term, uint64_t round);
     void read_came(uint32_t leader, uint32_t from, uint64_t id, Instant now);
-    /// Whether `leader` may confirm that read now; also true for a read that isn't known any more.
-    bool proven(uint32_t leader, Term term, uint32_t from, uint64_t id) const;
+    /// Whether `follower` has replied to what `leader` sent after the read had come; also true for a read
+    /// that isn't known any more.
+    bool proves(uint32_t leader, Term term, uint32_t follower, uint32_t from, uint64_t id) const;
 
 private:
     static constexpr size_t kRoundsKept = 4096;

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
-#include "sim/faults.h"
+#include "sim/churn.h"
 #include "sim/progress.h"
 
 namespace raftd::sim {
 namespace {
 
-constexpr int64_t kHealWithin = 20;  // election timeouts, until a healed majority works again
+constexpr int64_t kHealWithin = 20;               // election timeouts, until a healed majority works again
+constexpr Duration kShipEntry = milliseconds(8);  // to a member that lacks it, whatever its size
 
 class Trial {
 public:
@@ -30,7 +31,11 @@ private:
     void live_through_faults();
     void converge(const std::set<uint32_t>& core, const char* what);
     bool agree(const std::set<uint32_t>& core) const;
+    std::set<uint32_t> members_in(const std::set<uint32_t>& core) const;
+    bool settled() const;
+    void change_afresh(const std::set<uint32_t>& core);
     void read_whole(const std::set<uint32_t>& core);
+    SimClient& fresh_client(const std::set<uint32_t>& core);
     void stay_calm();
     template <class Done>
     void wait_for(Duration within, const std::string& what, Done&& done);
@@ -45,6 +50,7 @@ private:
     std::unique_ptr<Ledger> ledger_;
     std::vector<std::unique_ptr<SimClient>> clients_;
     std::unique_ptr<Faults> faults_;
+    std::unique_ptr<Churn> churn_;
     std::unique_ptr<Progress> progress_;
 };
 
@@ -74,6 +80,8 @@ void Trial::set_up() {
     }
     faults_ =
         std::make_unique<Faults>(kernel_, network_, *cluster_, clients_, trace_, result.reached, knobs_);
+    churn_ = std::make_unique<Churn>(kernel_, network_, *cluster_, clients_, *faults_, trace_, result.reached,
+                                     knobs_);
     progress_ = std::make_unique<Progress>(kernel_, network_, *cluster_, clients_, result.reached,
                                            knobs_.rate_spread);
     for (uint32_t i = 1; i <= cluster_->count(); ++i)
@@ -83,6 +91,7 @@ void Trial::set_up() {
 
 void Trial::live_through_faults() {
     faults_->begin();
+    if (knobs_.churn) churn_->begin();
     progress_->begin(!knobs_.network);  // with lost and late frames there is no saying when
     Instant end = kernel_.now() + knobs_.length;
     kernel_.run_until(end);
@@ -94,9 +103,18 @@ void Trial::live_through_faults() {
         throw Violation(Ending::correctness, "an append has an unknown outcome without any fault");
 }
 
+/// Those of the core that belong to the cluster by now: a change may have been carried on.
+std::set<uint32_t> Trial::members_in(const std::set<uint32_t>& core) const {
+    const ConfigTruth& configs = cluster_->truth().configs;
+    std::set<uint32_t> members;
+    for (uint32_t i : core)
+        if (ConfigTruth::names(configs.at(configs.settled()).what.membership, NodeId{i})) members.insert(i);
+    return members;
+}
+
 bool Trial::agree(const std::set<uint32_t>& core) const {
     const Truth& truth = cluster_->truth();
-    for (uint32_t i : core) {
+    for (uint32_t i : members_in(core)) {
         const daemon::Node* node = cluster_->node(i);
         if (node == nullptr || raw(node->core().commit()) != truth.committed() ||
             node->core().last() != node->core().commit())
@@ -105,32 +123,86 @@ bool Trial::agree(const std::set<uint32_t>& core) const {
     return true;
 }
 
-/// L1 to L3: a leader, a fresh append acknowledged, and all of the core equal.
+/// L4: a configuration that isn't joint is in force and committed, and nothing is being handed over.
+bool Trial::settled() const {
+    const Truth& truth = cluster_->truth();
+    const uint32_t leader = truth.leader();
+    const ConfigTruth& configs = truth.configs;
+    return leader != 0 && configs.in_force(leader) == configs.settled() &&
+           !configs.at(configs.settled()).what.membership.joint() &&
+           cluster_->node(leader)->core().accepting();
+}
+
+/// One that has nothing under way: it knows these members only.
+SimClient& Trial::fresh_client(const std::set<uint32_t>& core) {
+    ClientLoad load = knobs_.load;
+    load.appends_per_second = load.reads_per_second = 0;
+    load.follow = false;
+    load.producer.clear();
+    load.numbered = knobs_.few_producers ? 0 : load.numbered;
+    std::vector<std::string> names, addresses;
+    for (uint32_t i : core) {
+        names.push_back(cluster_->member_name(i));
+        addresses.push_back(cluster_->client_address(i));
+    }
+    clients_.push_back(std::make_unique<SimClient>(kernel_, network_, *ledger_, result.reached,
+                                                   static_cast<uint32_t>(clients_.size()) + 1, names, load));
+    clients_.back()->set_members(names, addresses);
+    clients_.back()->start();
+    return *clients_.back();
+}
+
+/// L1 to L5: a leader, a fresh append acknowledged, no change nor transfer under way, and all of the core
+/// equal.
 void Trial::converge(const std::set<uint32_t>& core, const char* what) {
-    Duration bound = knobs_.cluster.election_timeout * kHealWithin;
-    SimClient& client = *clients_[0];
-    if (!client.running()) client.start();
-    uint64_t probes = client.probes_acked();
+    const Duration bound = knobs_.cluster.election_timeout * kHealWithin;
+    SimClient& client = fresh_client(core);
     client.probe();
-    // A client that has appends under way at a member that fell silent (a paused leader, with its connection
-    // still up) must not send others past them: it gives that member its own time-out before it looks
-    // elsewhere.
-    Duration patience = knobs_.load.timeout;
-    wait_for(bound + patience, std::string(what) + ": no fresh append was acknowledged", [&] {
-        if (client.probes_acked() > probes) return true;
+    wait_for(bound, std::string(what) + ": no fresh append was acknowledged", [&] {
+        if (client.probes_acked() > 0) return true;
         client.probe();  // one that was refused or lost is made again
         return false;
     });
-    wait_for(bound, std::string(what) + ": the members don't agree", [&] { return agree(core); });
+    wait_for(bound, std::string(what) + ": a change of the members or a transfer doesn't end",
+             [&] { return settled(); });
+    change_afresh(core);
+    wait_for(bound + kShipEntry * static_cast<int64_t>(cluster_->truth().committed()),
+             std::string(what) + ": the members don't agree", [&] { return agree(core); });
+}
+
+/// L5: the members can be changed, and leadership given to another one of the core.
+void Trial::change_afresh(const std::set<uint32_t>& core) {
+    // Who is taken in has to get the whole log before it votes.
+    const Duration bound = knobs_.cluster.election_timeout * kHealWithin +
+                           kShipEntry * static_cast<int64_t>(cluster_->truth().committed());
+    auto done = [&](auto&& begin) {
+        if (churn_->afresh_pending()) return false;
+        if (churn_->afresh_done()) return true;
+        begin();
+        return false;
+    };
+    churn_->change_afresh(core);
+    wait_for(bound, "the members can't be changed",
+             [&] { return done([&] { churn_->change_afresh(core); }); });
+    const ConfigTruth& configs = cluster_->truth().configs;
+    const Membership& now = configs.at(configs.settled()).what.membership;
+    std::vector<uint32_t> others;
+    for (uint32_t i : core)
+        if (ConfigTruth::votes(now, NodeId{i}) && i != cluster_->truth().leader()) others.push_back(i);
+    if (others.empty()) return;
+    const uint32_t to = others[kernel_.random.below(others.size())];
+    churn_->transfer_afresh(to);
+    wait_for(bound, "leadership can't be given to n" + std::to_string(to),
+             [&] { return done([&] { churn_->transfer_afresh(to); }); });
 }
 
 /// L6: a fresh tail from the beginning gives all, from each member of the core.
 void Trial::read_whole(const std::set<uint32_t>& core) {
-    SimClient& client = *clients_[0];
-    for (uint32_t i : core) {
+    SimClient& client = *clients_.back();
+    for (uint32_t i : members_in(core)) {
         auto wanted =
             static_cast<int64_t>(raw(cluster_->truth().committed_lsn_end()) - 1);  // more may follow
-        client.read_all(Cluster::name_of(i));
+        client.read_all(cluster_->member_name(i));
         wait_for(knobs_.cluster.election_timeout * kHealWithin + seconds(20),
                  "the log can't be read from n" + std::to_string(i),
                  [&] { return client.whole_read() >= 0; });
@@ -141,16 +213,33 @@ void Trial::read_whole(const std::set<uint32_t>& core) {
     }
 }
 
-/// L7: without faults nothing changes hands any more.
+/// L7: without faults nothing changes hands any more, once whoever is preferred leads.
 void Trial::stay_calm() {
-    uint64_t elections = cluster_->truth().elections();
-    kernel_.run_until(kernel_.now() + seconds(20));
-    if (cluster_->truth().elections() != elections) stuck("an election without any fault");
+    const Truth& truth = cluster_->truth();
+    auto priority = [&](uint32_t member) {
+        for (const Member& one : truth.configs.at(truth.configs.settled()).what.membership.now)
+            if (one.id == NodeId{member}) return static_cast<int>(one.priority);
+        return -1;
+    };
+    wait_for(knobs_.cluster.election_timeout * kHealWithin, "a member of a lower priority goes on leading",
+             [&] {
+                 bool preferred = settled();
+                 for (const Member& one : truth.configs.at(truth.configs.settled()).what.membership.now)
+                     preferred = preferred && (one.learner || one.priority <= priority(truth.leader()) ||
+                                               cluster_->lost(static_cast<uint32_t>(raw(one.id))));
+                 return preferred;
+             });
+    const uint64_t elections = truth.elections();
+    const Term term = truth.term_max();
+    kernel_.run_until(kernel_.now() + seconds(60));
+    if (truth.elections() != elections) stuck("an election without any fault");
+    if (truth.term_max() != term) stuck("terms rise without any fault");
 }
 
 void Trial::run() {
     set_up();
     live_through_faults();
+    churn_->end();
     for (auto& client : clients_) client->set_appending(false);
     cluster_->comes_back = false;
     std::set<uint32_t> core = faults_->heal_core();
@@ -162,9 +251,9 @@ void Trial::run() {
     });
     faults_->heal_all();
     std::set<uint32_t> all;
-    for (uint32_t i = 1; i <= cluster_->count(); ++i)
-        if (!cluster_->lost(i)) all.insert(i);
-    converge(all, "after healing all");
+    for (uint32_t i : cluster_->machines()) all.insert(i);
+    converge(members_in(all), "after healing all");
+    all = members_in(all);
     read_whole(all);
     ledger_->check_complete(cluster_->truth().committed_lsn_end());
     stay_calm();
@@ -190,6 +279,7 @@ void Trial::collect() {
     }
     if (ledger_ != nullptr) result.acked = ledger_->records_acked();
     if (faults_ != nullptr) result.faults = faults_->totals();
+    if (churn_ != nullptr) result.changes = churn_->totals();
     result.net = network_.totals;
     result.reached.hit(Reach::client_frame_doubled, network_.totals.appends_doubled);
     result.reached.hit(Reach::frame_corrupted, network_.totals.corrupted);

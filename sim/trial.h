@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "sim/change.h"
 #include "sim/knobs.h"
 
 namespace raftd::sim {
@@ -27,6 +28,7 @@ struct TrialResult {
     Reached reached;
     NetTotals net;
     std::map<std::string, uint64_t> faults;
+    ChangeTotals changes;
 };
 
 /// Never throws: what goes wrong is in the result.

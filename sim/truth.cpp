@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "proto/peer.h"
-#include "sim/describe.h"
+#include "raft/state.h"
 
 namespace raftd::sim {
 
@@ -13,19 +12,28 @@ namespace {
 constexpr uint64_t kStateChecksApart = 16;  // indexes, by chance
 }
 
-Truth::Truth(Kernel& kernel, uint32_t count, const LogPoint& base, Reached& reached)
+Truth::Truth(Kernel& kernel, uint32_t count, const LogPoint& base, const daemon::Configuration& genesis,
+             uint64_t lag_max, Reached& reached)
     : log_time(kernel),
+      configs(genesis, base.chain, reached),
       kernel_(kernel),
       reached_(reached),
       base_(base),
-      members_(count + 1),
+      lag_max_(lag_max),
+      members_(1),
       versions_(1),
       committed_{base.chain},
-      reads_(count) {
+      reads_(0) {
     CHECK(base.index == Index{0});  // runs begin with a genesis
     versions_[0].push_back({base.term, base.chain, 0, base.lsn_next, base.timestamp_ms, kernel.now()});
-    for (Member& member : members_) member.chains = {base.chain};
     lsn_end_ = base.lsn_next;
+    while (count-- > 0) add_member();
+}
+
+void Truth::add_member() {
+    members_.emplace_back().chains = {base_.chain};
+    reads_.add_member();
+    configs.add_member();
 }
 
 void Truth::violated(uint32_t member, const std::string& what) const {
@@ -92,7 +100,10 @@ void Truth::started(uint32_t number, const daemon::Node& node) {
                   chains.begin());
         member.chains = std::move(chains);
         reached_.hit(Reach::restarted_torn);
+        configs.cut(number, at);
+        follow_configs(number, member, node, at);
     }
+    member.removed_at = {};
     member.alive = true;
     member.term = view.term;
     member.role = view.role;
@@ -102,6 +113,9 @@ void Truth::started(uint32_t number, const daemon::Node& node) {
 
 void Truth::ended(uint32_t number) {
     Member& member = members_[number];
+    if (member.alive && member.role == Role::leader &&
+        configs.at(configs.in_force(number)).what.membership.joint())
+        reached_.hit(Reach::leader_lost_while_joint);
     member.alive = false;
     member.role = Role::follower;
     if (std::none_of(members_.begin(), members_.end(), [](const Member& m) { return m.alive; }))
@@ -115,6 +129,7 @@ void Truth::after_turn(uint32_t number, const daemon::Node& node) {
     LogPoint end = node.log_end();
     Term term = core.term();
     Role role = core.role();
+    configs.turn(number);
     if (raw(end.index) + 1 != member.chains.size() || end.chain != member.chains.back())
         follow_log(number, member, node, end);
     Term led_before = member.role == Role::leader ? member.term : Term{};
@@ -127,6 +142,11 @@ void Truth::after_turn(uint32_t number, const daemon::Node& node) {
         member.role = role;
         term_max_ = std::max(term_max_, term);
         if (anew) became_leader(number, member);
+    }
+    if (const Index at = core.state().removed_at_index; at != member.removed_at) {
+        check_removed(number, number, at);
+        member.removed_at = at;
+        reached_.hit(Reach::removed_member_told);
     }
     if (core.commit() != member.commit) note_commit(number, member, node, core.commit(), led_before);
     if (node.state().applied() != member.applied) {
@@ -160,6 +180,7 @@ void Truth::follow_log(uint32_t number, Member& member, const daemon::Node& node
         if (keep < raw(member.commit))
             violated(number, "cut its log at " + std::to_string(keep) + ", below its commit index");
         reached_.hit(Reach::log_cut);
+        reached_.hit(Reach::config_cut, configs.cut(number, keep));
         if (before - keep >= 10) reached_.hit(Reach::log_cut_long);
         member.chains.resize(keep + 1);
         if (member.ok_index > keep) {
@@ -173,6 +194,68 @@ void Truth::follow_log(uint32_t number, Member& member, const daemon::Node& node
         learn(number, *point, member.chains.back());
         member.chains.push_back(point->chain);
     }
+    follow_configs(number, member, node, keep);
+}
+
+/// The configurations of its log behind `keep`, nearly always none.
+void Truth::follow_configs(uint32_t number, Member& member, const daemon::Node& node, uint64_t keep) {
+    const raft::Core& core = node.core();
+    const std::span<const ConfigAt> all = core.state().log.configs();
+    size_t first = all.size();
+    while (first > 0 && raw(all[first - 1].index) > keep) --first;
+    for (const ConfigAt& config : all.subspan(first)) {
+        const uint64_t index = raw(config.index), chain = member.chains[index];
+        const daemon::Configuration& newest = node.members().in_force();
+        const uint64_t commit = raw(core.commit());
+        const Term term = version(index, chain)->term;
+        ConfigTruth::Maker maker{
+            number,
+            term,
+            commit,
+            commit < member.chains.size() && version(commit, member.chains[commit])->term == term,
+            [&](NodeId id) { return lag(number, id); },
+            lag_max_};
+        auto fault = configs.push(number, index, chain, config.members,
+                                  newest.index == config.index ? &newest.infos : nullptr, maker);
+        if (fault) violated(number, *fault);
+    }
+}
+
+/// Entries of this member's log that another one hasn't acknowledged.
+uint64_t Truth::lag(uint32_t number, NodeId of) const {
+    const Member& mine = members_[number];
+    const uint64_t last = mine.chains.size() - 1;
+    if (raw(of) >= members_.size()) return last;
+    const Member& other = members_[raw(of)];
+    const bool same = other.ok_index <= last && mine.chains[other.ok_index] == other.ok_chain;
+    return same ? last - other.ok_index : last;
+}
+
+bool Truth::majority_at(uint32_t number, const std::function<bool(NodeId)>& yes) const {
+    const auto now = configs.in_force(number), before = configs.in_force_before(number);
+    return ConfigTruth::majority(configs.at(now).what.membership, yes) ||
+           (before != now && ConfigTruth::majority(configs.at(before).what.membership, yes));
+}
+
+std::vector<uint32_t> Truth::voters_at(uint32_t number) const {
+    std::vector<uint32_t> voters;
+    for (uint32_t id = 1; id < members_.size(); ++id)
+        for (auto ref : {configs.in_force(number), configs.in_force_before(number)})
+            if (ConfigTruth::votes(configs.at(ref).what.membership, NodeId{id})) {
+                voters.push_back(id);
+                break;
+            }
+    return voters;
+}
+
+/// `by` believes, or says, that this member was left out by the configuration at `at`.
+void Truth::check_removed(uint32_t by, uint32_t number, Index at) const {
+    if (at == Index{}) return;
+    const ConfigEntry& settled = configs.settled_at(raw(at));
+    if (raw(at) > committed() || settled.index != raw(at) ||
+        ConfigTruth::names(settled.what.membership, NodeId{number}))
+        violated(by, "takes member " + std::to_string(number) + " for removed at entry " +
+                         std::to_string(raw(at)) + ", which no committed configuration says");
 }
 
 void Truth::learn(uint32_t number, const LogPoint& point, uint64_t chain_before) {
@@ -185,7 +268,8 @@ void Truth::learn(uint32_t number, const LogPoint& point, uint64_t chain_before)
                                  std::to_string(raw(point.term)));
     }
     const Version& before = *version(at - 1, chain_before);
-    if (auto fault = log_time.judge(point.timestamp_ms, before.timestamp_ms, before.made_at))
+    if (auto fault = log_time.judge(point.timestamp_ms, before.timestamp_ms, before.made_at,
+                                    [&] { return voters_at(number); }))
         violated(number, *fault);
     versions_[at].push_back(
         {point.term, point.chain, chain_before, point.lsn_next, point.timestamp_ms, kernel_.now()});
@@ -197,6 +281,7 @@ void Truth::became_leader(uint32_t number, const Member& member) {
         violated(number, "leads term " + std::to_string(raw(member.term)) + " as does member " +
                              std::to_string(place->second));
     if (!first) violated(number, "leads term " + std::to_string(raw(member.term)) + " for the second time");
+    check_elected(number, member);
     reached_.hit(Reach::leader_elected);
     for (const Member& other : members_)
         if (&other != &member && other.alive && other.role == Role::leader) reached_.hit(Reach::two_leaders);
@@ -207,6 +292,24 @@ void Truth::became_leader(uint32_t number, const Member& member) {
         violated(number, "leads term " + std::to_string(raw(member.term)) + " without entry " +
                              std::to_string(needed) + ", committed in term " +
                              std::to_string(raw(std::prev(later)->first)));
+}
+
+/// A voter; or one that leaves by a C_new that isn't known to be committed, since its log may be the only one
+/// to have that.
+void Truth::check_elected(uint32_t number, const Member& member) const {
+    const ConfigEntry& newest = configs.at(configs.in_force(number));
+    const bool votes = ConfigTruth::votes(newest.what.membership, NodeId{number});
+    const bool leaves = newest.index > raw(member.commit) &&
+                        ConfigTruth::votes(configs.at(newest.before).what.membership, NodeId{number});
+    if (!votes && !leaves) violated(number, "leads and is no voter");
+    auto chose = [&](NodeId id) {
+        if (id == NodeId{number}) return true;
+        if (raw(id) >= members_.size()) return false;
+        auto vote = members_[raw(id)].votes.find(member.term);
+        return vote != members_[raw(id)].votes.end() && vote->second == NodeId{number};
+    };
+    if (!majority_at(number, chose))
+        violated(number, "leads term " + std::to_string(raw(member.term)) + " without a majority's votes");
 }
 
 /// `led_before`: the term it led when the turn began; a leader may commit and lose office in one turn.
@@ -228,10 +331,16 @@ void Truth::note_commit(uint32_t number, Member& member, const daemon::Node& nod
             committed_.push_back(member.chains[at]);
             if (version(at, member.chains[at])->term != last) reached_.hit(Reach::old_term_committed);
         }
+        configs.committed(number, to);
         lsn_end_ = version(to, member.chains[to])->lsn_next;
         if (commit_by_term_.empty() || commit_by_term_.rbegin()->first < last)
             for (const Member& other : members_)
-                if (&other != &member && other.role == Role::leader) reached_.hit(Reach::commit_lead_change);
+                if (&other != &member && other.role == Role::leader) {
+                    reached_.hit(Reach::commit_lead_change);
+                    const auto old = static_cast<uint32_t>(&other - members_.data());
+                    if (configs.in_force(old) != configs.in_force(number))
+                        reached_.hit(Reach::commit_by_other_members);
+                }
         commit_by_term_[last] = to;
         commit_moved_at_ = kernel_.now();
     } else if (member.chains[to] != committed_[to]) {
@@ -243,18 +352,21 @@ void Truth::note_commit(uint32_t number, Member& member, const daemon::Node& nod
 /// Counted from what each has said and, of the leader, from its own disk: never from what the leader
 /// believes.
 void Truth::check_majority(uint32_t number, uint64_t index, const daemon::Node& node) const {
+    const bool own = raw(node.core().view().durable) >= index;
+    if (!own) reached_.hit(Reach::leader_disk_behind);
     size_t holding = 0;
-    for (uint32_t i = 1; i < members_.size(); ++i) {
-        const Member& member = members_[i];
-        bool own = i == number && raw(node.core().view().durable) >= index;
-        if (i == number && !own) reached_.hit(Reach::leader_disk_behind);
-        bool said = i != number && member.ok_index >= index && member.chains.size() > index &&
+    auto holds = [&](NodeId id) {
+        if (raw(id) >= members_.size()) return false;
+        const Member& member = members_[raw(id)];
+        bool said = member.ok_index >= index && member.chains.size() > index &&
                     member.chains[index] == members_[number].chains[index];
-        holding += own || said;
-    }
-    if (holding * 2 <= members_.size() - 1)
+        bool yes = id == NodeId{number} ? own : said;
+        holding += yes;
+        return yes;
+    };
+    if (!majority_at(number, holds))
         violated(number, "committed entry " + std::to_string(index) + ", which only " +
-                             std::to_string(holding) + " members acknowledged");
+                             std::to_string(holding) + " voters acknowledged");
 }
 
 uint64_t Truth::committed_time_ms() const { return version(committed(), committed_.back())->timestamp_ms; }
@@ -306,100 +418,6 @@ void Truth::count_lost_terms() {
 bool Truth::leader_is_idle() const {
     uint32_t number = leader();
     return number != 0 && raw(members_[number].commit) + 1 == members_[number].chains.size();
-}
-
-void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHeader& header,
-                 ByteView payload) {
-    using proto::FrameType;
-    if (from == 0 || from >= members_.size()) return;
-    switch (static_cast<FrameType>(header.type)) {
-        case FrameType::append_entries: {
-            proto::AppendEntries append;
-            if (!proto::read_fixed(payload, append)) break;
-            said_term(from, Term{append.term});
-            reads_.asked(from, Term{append.term}, append.round, kernel_.now());
-            break;
-        }
-        case FrameType::append_ok: {
-            proto::AppendOk ok;
-            if (!proto::read_fixed(payload, ok)) break;
-            check_not_stale(from);
-            said_term(from, Term{ok.term});
-            Member& member = members_[from];
-            if (ok.match >= member.chains.size()) violated(from, "acknowledged an entry it doesn't have");
-            if (ok.match > member.ok_index)
-                member.ok_index = ok.match, member.ok_chain = member.chains[ok.match];
-            if (on_promise) on_promise(from, false);
-            break;
-        }
-        case FrameType::append_no: {
-            proto::AppendNo no;
-            if (!proto::read_fixed(payload, no)) break;
-            said_term(from, Term{no.term});
-            if (no.why == 0) reached_.hit(Reach::append_refused);
-            break;
-        }
-        case FrameType::vote: {
-            proto::Vote vote;
-            if (!proto::read_fixed(payload, vote) || (vote.flags & 1) != 0) break;
-            check_not_stale(from);
-            said_term(from, Term{vote.term});
-            said_vote(from, Term{vote.term}, NodeId{from});
-            if (on_promise) on_promise(from, true);
-            break;
-        }
-        case FrameType::vote_ok: {
-            proto::VoteOk vote;
-            if (!proto::read_fixed(payload, vote) || (vote.flags & 1) != 0) break;
-            said_term(from, Term{vote.term});
-            if ((vote.flags & 2) == 0) {
-                reached_.hit(Reach::vote_refused);
-                break;
-            }
-            check_not_stale(from);
-            said_vote(from, Term{vote.term}, NodeId{to});
-            if (on_promise) on_promise(from, true);
-            break;
-        }
-        case FrameType::read_index_ok: {
-            proto::ReadIndexOk ok;
-            if (!proto::read_fixed(payload, ok) || ok.ok == 0) break;
-            if (!reads_.proven(from, Term{ok.term}, to, ok.id))
-                violated(from, "confirmed a read of member " + std::to_string(to) +
-                                   " without a majority's replies to what it sent after the read came");
-            break;
-        }
-        default: break;
-    }
-}
-
-void Truth::arrived_at_member(uint32_t from, uint32_t to, const proto::FrameHeader& header,
-                              ByteView payload) {
-    using proto::FrameType;
-    switch (static_cast<FrameType>(header.type)) {
-        case FrameType::append_ok: {
-            proto::AppendOk ok;
-            if (proto::read_fixed(payload, ok)) reads_.echoed(to, from, Term{ok.term}, ok.round);
-            break;
-        }
-        case FrameType::append_no: {
-            proto::AppendNo no;
-            if (proto::read_fixed(payload, no)) reads_.echoed(to, from, Term{no.term}, no.round);
-            break;
-        }
-        case FrameType::read_index: {
-            proto::ReadIndex ask;
-            if (proto::read_fixed(payload, ask)) reads_.read_came(to, from, ask.id, kernel_.now());
-            break;
-        }
-        default: break;
-    }
-}
-
-void Truth::arrived(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload) {
-    if (from < members_.size() && to < members_.size()) arrived_at_member(from, to, header, payload);
-    if (on_frame)
-        on_frame(from, to, describe_frame(header, payload) + " #" + std::to_string(header.checksum));
 }
 
 }  // namespace raftd::sim

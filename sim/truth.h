@@ -1,17 +1,18 @@
 // What really happened in a run, kept outside the members, and the invariants checked against it after each
 // turn. Costs O(what changed): a turn that changed nothing is a few compares. A violated invariant throws
 // Violation.
-//   leaders      one a term, for ever (I1); has all that was committed in earlier terms (I5); never cuts its
-//   own log (I3) logs         one chain for a (term, index) over all members and all time (I4): the chain
-//   names the whole prefix commit       rises within a life, lies within the log (I7), is the same everywhere
-//   (I6), begins with an entry of the
-//                leader's own term that a majority holds durably (I8)
-//   promises     terms said never fall, one vote a term over restarts (I2); a start finds all that was
-//   promised: term,
-//                vote, acknowledged entries (I10)
-//   reads        a follower's is confirmed only by replies to what was sent after it came (I19)
-//   old images   a member that runs on an old image of its disk promises nothing (I18)
-//   state        a function of the applied prefix: equal wherever the applied index is
+// - leaders: one a term, for ever (I1), elected by a majority of each half; has all that was committed in
+//   earlier terms (I5); never cuts its own log (I3)
+// - logs: one chain for a (term, index) over all members and all time (I4): the chain names the whole prefix
+// - commit: rises within a life, lies within the log (I7), is the same everywhere (I6), begins with an entry
+// of
+//   the leader's own term that a majority of each half of the configuration in force holds durably (I8)
+// - promises: terms said never fall, one vote a term over restarts (I2); a start finds all that was promised:
+//   term, vote, acknowledged entries (I10)
+// - reads: a follower's is confirmed only by replies to what was sent after it came (I19)
+// - old images: a member that runs on an old image of its disk promises nothing (I18)
+// - state: a function of the applied prefix: equal wherever the applied index is
+// - configurations: I15, I16 (sim/config_truth.h); only a committed one silences whom it leaves out
 #pragma once
 
 #include <functional>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "daemon/node.h"
+#include "sim/config_truth.h"
 #include "sim/log_time.h"
 #include "sim/network.h"
 #include "sim/reach.h"
@@ -29,8 +31,12 @@ namespace raftd::sim {
 
 class Truth : public FrameWatcher {
 public:
-    /// Members are hosts 1..count.
-    Truth(Kernel& kernel, uint32_t count, const LogPoint& base, Reached& reached);
+    /// Members are hosts 1..count, by their ids. `lag_max`: entries that a new voter may lack.
+    Truth(Kernel& kernel, uint32_t count, const LogPoint& base, const daemon::Configuration& genesis,
+          uint64_t lag_max, Reached& reached);
+
+    /// The next host may be a member from now on.
+    void add_member();
 
     /// A member is up again, recovered; its node hasn't been given an event yet.
     void started(uint32_t member, const daemon::Node& node);
@@ -53,6 +59,7 @@ public:
     void check_promises(uint32_t member, const HardState& hard, const LogPoint& last) const;
 
     LogTimeCheck log_time;
+    ConfigTruth configs;
 
     // What the rest asks.
     uint64_t committed() const { return committed_.size() - 1; }  // highest committed index
@@ -63,6 +70,8 @@ public:
     uint64_t committed_time_ms() const;  // stamp of the last committed entry
     Term term_max() const { return term_max_; }
     uint64_t elections() const { return leaders_.size(); }
+    Term term_of(uint32_t member) const { return members_[member].term; }
+    bool leads(uint32_t member) const { return members_[member].role == raft::Role::leader; }
     Instant commit_moved_at() const { return commit_moved_at_; }
     /// A living leader with nothing in its log that isn't committed.
     bool leader_is_idle() const;
@@ -80,7 +89,7 @@ private:
         std::vector<uint64_t> chains;  // of its log, by index; [0] is the base
         Term term{};
         raft::Role role{};
-        Index commit{}, applied{};
+        Index commit{}, applied{}, removed_at{};
         // Said to others, and to be kept over restarts.
         Term said{}, said_before{};  // said_before: before this instant
         Instant said_at{};
@@ -96,6 +105,13 @@ private:
     void note_commit(uint32_t number, Member& member, const daemon::Node& node, Index commit,
                      Term led_before);
     void check_majority(uint32_t number, uint64_t index, const daemon::Node& node) const;
+    void check_elected(uint32_t number, const Member& member) const;
+    void follow_configs(uint32_t number, Member& member, const daemon::Node& node, uint64_t keep);
+    void check_removed(uint32_t by, uint32_t number, Index at) const;
+    /// By a majority of each half of what is in force at this member, or was when its turn began.
+    bool majority_at(uint32_t number, const std::function<bool(NodeId)>& yes) const;
+    uint64_t lag(uint32_t number, NodeId of) const;
+    std::vector<uint32_t> voters_at(uint32_t number) const;
     void said_term(uint32_t number, Term term);
     void said_vote(uint32_t number, Term term, NodeId to);
     void check_not_stale(uint32_t number) const;
@@ -106,6 +122,7 @@ private:
     Kernel& kernel_;
     Reached& reached_;
     LogPoint base_;
+    uint64_t lag_max_;
     std::vector<Member> members_;                 // [0] unused
     std::vector<std::vector<Version>> versions_;  // by index
     std::vector<uint64_t> committed_;             // chain by index; [0] the base
