@@ -147,9 +147,11 @@ std::optional<Error> MemberChanges::take_target(const pb::ChangeMembers& wanted,
                         .priority = static_cast<uint8_t>(from.priority())};
         if (auto wrong = check_one(info)) return wrong;
         if (from.priority() > 255) return error(Errc::bad_input, info.name + ": a priority is 0 to 255");
-        // A learner may have the name and the addresses of a voter: it is to take its place.
+        // A learner may have the name and the addresses of a voter: it is to take its place. One that is to
+        // be promoted by itself would be a second voter of that name.
+        const bool votes = !info.learner || from.promote();
         for (const std::string& text : {info.name, info.peer, info.client})
-            if (!taken.insert((info.learner ? "learner " : "voter ") + text).second)
+            if (!taken.insert((votes ? "voter " : "learner ") + text).second)
                 return error(Errc::bad_input, "`" + text + "` is given twice among the wanted members");
         auto before = known.find(info.id);
         if (before != known.end()) {

@@ -197,6 +197,30 @@ TEST_F(OperatorTest, WhatCantBeIsRefusedAndChangesNothing) {
     EXPECT_GT(reached[Reach::change_would_lose_quorum], 0u);
 }
 
+// One that is to take a voter's place has its name: promoted by itself, it made two voters of one name, and
+// no change that left both was possible any more.
+TEST_F(OperatorTest, ALearnerWithAVotersNameIsNotPromotedByItself) {
+    auto with_second = [&](bool promote) -> MakeWanted {
+        return [this, promote](const pb::MemberList& list) -> std::optional<Wanted> {
+            Wanted wanted = members_of(list);
+            if (wanted.size() == 3) {
+                auto second = it.fresh(list, 0, "n1");
+                EXPECT_EQ(second->name(), "n1");
+                wanted.push_back(*second);
+            }
+            wanted.back().set_promote(promote && !wanted.back().voter());
+            return wanted;
+        };
+    };
+    it.begin({.wanted = with_second(false)});
+    until([&] { return !it.busy(); });
+    ASSERT_EQ(it.ended(), End::completed);
+    it.begin({.wanted = with_second(true)});
+    until([&] { return !it.busy(); });
+    EXPECT_EQ(it.ended(), End::refused);
+    EXPECT_FALSE(ConfigTruth::votes(members(), NodeId{4}));
+}
+
 // The intent stands in the log: whoever leads next promotes the learner and ends what was begun.
 TEST_F(OperatorTest, AChangeGoesOnUnderAnotherLeader) {
     const uint32_t first = cluster.truth().leader();
