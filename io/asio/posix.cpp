@@ -126,8 +126,13 @@ std::string parent_of(std::string_view path) {
 }
 
 ByteView zeros() {
-    static const std::array<std::byte, 1u << 20> kZeros{};
+    alignas(kDirectAlign) static const std::array<std::byte, 1u << 20> kZeros{};
     return kZeros;
+}
+
+bool set_direct(int descriptor, bool on) {
+    int flags = ::fcntl(descriptor, F_GETFL);
+    return flags >= 0 && ::fcntl(descriptor, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
 }
 
 namespace {

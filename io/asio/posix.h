@@ -31,8 +31,12 @@ int sync_dir(std::string_view path);
 int rename_file(std::string_view from, std::string_view to);
 std::string parent_of(std::string_view path);
 [[noreturn]] void fatal_sync(std::string_view what, std::string_view path, int error);
-/// Zeros of 1 MiB, for filling.
+/// Zeros of 1 MiB, for filling; aligned for direct writes.
 ByteView zeros();
+/// Whether writes pass the page cache; memory, offset and length are then multiples of kDirectAlign. False
+/// where the file system doesn't do that.
+bool set_direct(int descriptor, bool on);
+inline constexpr uint64_t kDirectAlign = 4096;
 /// Bytes that an unprivileged writer still has on the file system of `descriptor` or `path`; false on error.
 bool free_bytes_at(int descriptor, uint64_t& bytes);
 bool free_bytes_at(const std::string& path, uint64_t& bytes);

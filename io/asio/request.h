@@ -23,6 +23,7 @@ struct Request {
     Token token{};
     uint64_t offset = 0;
     int64_t not_before_ns = 0;       // of the next piece of a create
+    bool direct = false;             // its pieces pass the page cache
     uint64_t bytes = 0;              // of create
     std::shared_ptr<OpenFile> file;  // dropped by the thread that did the work
     std::vector<Slice> parts;        // of write; of read: the one to fill

@@ -270,23 +270,36 @@ bool PoolThread::fill_next_piece(Request& request) {
             request.error = ::posix_fallocate(descriptor, 0, static_cast<off_t>(request.bytes));
     }
     if (request.prefill == Prefill::zeros && request.error == 0 && request.done < request.bytes) {
-        int descriptor = request.file->descriptor;
+        if (request.done == 0) request.direct = posix::set_direct(request.file->descriptor, true);
+        int64_t began = monotonic_ns();
         uint64_t piece = std::min<uint64_t>(request.bytes - request.done, kPieceBytes);
-        request.error = posix::write_at(descriptor, request.done, posix::zeros().first(piece)).error;
-        // Sends each piece to the disk before the next is made: a sync of the log never waits behind a whole
-        // segment of dirty zeros. No durability rests on this; the fsync at the end decides.
-        if (request.error == 0)
-            ::sync_file_range(
-                descriptor, static_cast<off_t>(request.done), static_cast<off_t>(piece),
-                SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+        request.error = write_zeros(request, piece);
         request.done += piece;
         if (request.error == 0 && request.done < request.bytes) {
-            request.not_before_ns = next_piece_at(piece);
+            request.not_before_ns = next_piece_at(began, piece);
             return false;
         }
     }
     finish_create(request);
     return true;
+}
+
+/// Past the page cache where that can be done: through it, a piece took twice as long on busy processors, the
+/// next segment wasn't ready when the log came to its end, and every append waited.
+int PoolThread::write_zeros(Request& request, uint64_t bytes) {
+    int descriptor = request.file->descriptor;
+    ByteView piece = posix::zeros().first(bytes);
+    if (request.direct && bytes % posix::kDirectAlign == 0) {
+        int error = posix::write_at(descriptor, request.done, piece).error;
+        if (error != EINVAL) return error;  // that: a file system that promised more than it does
+    }
+    if (request.direct) request.direct = !posix::set_direct(descriptor, false);
+    if (int error = posix::write_at(descriptor, request.done, piece).error; error != 0) return error;
+    // Sends each piece to the disk before the next is made: a sync of the log never waits behind a whole
+    // segment of dirty zeros. No durability rests on this; the fsync at the end decides.
+    ::sync_file_range(descriptor, static_cast<off_t>(request.done), static_cast<off_t>(bytes),
+                      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    return 0;
 }
 
 void PoolThread::measure_log_rate(int64_t now) {
@@ -298,15 +311,17 @@ void PoolThread::measure_log_rate(int64_t now) {
     rate_from_bytes_ = written;
 }
 
-int64_t PoolThread::next_piece_at(uint64_t piece_bytes) {
+int64_t PoolThread::next_piece_at(int64_t began_ns, uint64_t piece_bytes) {
     int64_t now = monotonic_ns();
     measure_log_rate(now);
     if (!stats_.writing && now - stats_.written_at_ns > kDiskIdleNs) return now;
     uint64_t rate = std::max(kFillRateMin, kFillFactor * bytes_a_second_);
-    return now + static_cast<int64_t>(piece_bytes * kSecondNs / rate);
+    return began_ns + static_cast<int64_t>(piece_bytes * kSecondNs / rate);
 }
 
 void PoolThread::finish_create(Request& request) {
+    if (request.direct) request.direct = !posix::set_direct(request.file->descriptor, false);
+    if (request.direct) request.error = EINVAL;  // the log's groups are written through the cache
     if (request.error == 0) {
         posix::sync_all(request.file->descriptor, request.path);
         if (request.sync) request.error = posix::sync_dir(posix::parent_of(request.path));

@@ -60,12 +60,13 @@ private:
 
     static size_t queue_of(const Request& request);
     std::deque<RequestPtr>* next_queue(int64_t& not_before_ns);
-    int64_t next_piece_at(uint64_t piece_bytes);
+    int64_t next_piece_at(int64_t began_ns, uint64_t piece_bytes);
     void measure_log_rate(int64_t now);
     void run();
     /// True when the request is finished; false to be called again for the next piece.
     bool carry_out(Request& request);
     bool fill_next_piece(Request& request);
+    int write_zeros(Request& request, uint64_t bytes);
     void finish_create(Request& request);
 
     CompletionQueue& done_;
