@@ -9,6 +9,7 @@
 #include "cli/append.h"
 #include "cli/apply.h"
 #include "cli/bench.h"
+#include "cli/checkpoint.h"
 #include "cli/command.h"
 #include "cli/completion.h"
 #include "cli/config.h"
@@ -22,6 +23,7 @@
 #include "cli/init.h"
 #include "cli/logs.h"
 #include "cli/member.h"
+#include "cli/retention.h"
 #include "cli/start.h"
 #include "cli/status.h"
 #include "cli/tail.h"
@@ -59,6 +61,10 @@ struct Line {
     EventsOptions events;
     FeatureOptions feature;
     ConfigOptions config;
+    TrimOptions trim;
+    RetentionOptions retention;
+    CursorOptions cursor;
+    CheckpointOptions checkpoint;
     Shell shell = Shell::bash;
     DebugDumpOptions dump;
     DebugWalOptions wal;
@@ -73,6 +79,7 @@ CLI::App* add_part(CLI::App* command, Line& line, const std::string& name, const
                    const std::string& examples, std::function<Exit()> run);
 
 void add_members(CLI::App& app, Line& line);
+void add_retention(CLI::App& app, Line& line);
 void add_faults(CLI::App& app, Line& line);
 
 }  // namespace raftd::cli

@@ -149,6 +149,10 @@ void add_tail(CLI::App& app, Line& line) {
     command->add_flag("--with-lsn", options.with_lsn, "the LSN before each record");
     command->add_flag("--local", options.local, "what the member has, without asking the leader");
     command->add_flag("--strict", options.strict, "fail when records were trimmed");
+    CLI::Option* cursor = command->add_option("--cursor", options.cursor, "begin where this cursor stands")
+                              ->type_name("CURSOR");
+    command->add_flag("--commit", options.commit, "move the cursor behind what was shown; made if need be")
+        ->needs(cursor);
     command->add_option("--node", options.node, "ask this member")->type_name("NAME");
 }
 
@@ -453,6 +457,7 @@ Exit run(int count, char** arguments) {
     add_get(app, line);
     add_running(app, line);
     add_members(app, line);
+    add_retention(app, line);
     add_keeping(app, line);
     add_feature(app, line);
     add_looking(app, line);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cli/connect.h"
+#include "cli/cursor_keeper.h"
 #include "cli/place.h"
 
 namespace raftd::cli {
@@ -55,6 +56,9 @@ Result<Range> range_of(const Context& context, const TailOptions& options, int64
     Range range;
     if (options.follow && context.output == Output::json)
         return error(Errc::bad_input, "-o json is one document, and following never ends", "use -o jsonl");
+    if (!options.cursor.empty() && (!options.from.empty() || !options.number.empty()))
+        return error(Errc::bad_input, "--cursor says where to begin, and so do --from and -n",
+                     "raftctl cursor set " + options.cursor + " LSN moves it");
     TRY_VOID(set_start(options, now_ms, range));
     range.tail.follow = options.follow;
     range.tail.linearizable = !options.local && !options.follow;
@@ -76,11 +80,14 @@ Result<Range> range_of(const Context& context, const TailOptions& options, int64
 
 class TailRun {
 public:
-    TailRun(const Context& context, const TailOptions& options, Connected& connected, Range range)
+    /// `keeper`: of the cursor that is read from; nothing, there is none.
+    TailRun(const Context& context, const TailOptions& options, Connected& connected, Range range,
+            CursorKeeper* keeper)
         : context_(context),
           options_(options),
           client_(connected.client),
           range_(std::move(range)),
+          keeper_(keeper),
           escape_(::isatty(STDOUT_FILENO) != 0) {}
 
     Exit run() {
@@ -93,21 +100,23 @@ public:
             if (over_) break;
             if (count > 0) continue;
             if (!flush()) return Exit::done;
+            if (auto kept = keep(false); !kept) return fail_with_cluster(context_, client_, kept.error());
             if (tail->ended()) {
                 auto failure = tail->failure();
-                if (!failure) break;
+                if (!failure || at_the_end(*failure, *tail)) break;
                 if (!begin_behind_the_trimmed(*failure, tail->nearest())) return fail_tail(*failure, *tail);
                 tail.reset();
                 tail.emplace(client_.tail(range_.tail));
             }
             bool unused = false, output_gone = false;
-            if (wait_ready(client_, -1, unused, output_gone) == Ready::interrupted) return Exit::interrupted;
+            if (wait_ready(client_, -1, unused, output_gone) == Ready::interrupted)
+                return finish_cursor(Exit::interrupted);
             if (output_gone) return Exit::done;
         }
         over_ = true;
         if (context_.output == Output::json) output_ += "]}\n";
         if (!flush()) return Exit::done;
-        return finish_output(context_, Exit::done);
+        return finish_cursor(finish_output(context_, Exit::done));
     }
 
 private:
@@ -119,6 +128,7 @@ private:
             }
             show(record);
             ++shown_;
+            shown_last_ = record.lsn;
             if (output_.size() >= kOutputBytes && !flush()) {
                 over_ = true;
                 return;
@@ -147,7 +157,21 @@ private:
         if (held || output_.empty()) return !gone_;
         if (!gone_ && !write_out(output_)) gone_ = true;
         output_.clear();
+        if (!gone_ && keeper_ != nullptr && shown_ > 0) keeper_->delivered(shown_last_);
         return !gone_;
+    }
+
+    Result<void> keep(bool now) { return keeper_ != nullptr ? keeper_->keep(now) : Result<void>(); }
+
+    Exit finish_cursor(Exit exit) {
+        auto kept = keep(true);
+        return kept ? exit : fail_with_cluster(context_, client_, kept.error());
+    }
+
+    /// A cursor that stands behind the last record has nothing more to read: that is no failure.
+    bool at_the_end(const Error& failure, const client::Tail& tail) const {
+        return keeper_ != nullptr && failure.code == Errc::not_found &&
+               range_.tail.from == client::From::lsn && raw(tail.nearest()) + 1 == range_.tail.value;
     }
 
     /// Without --strict a tail that asks for what is gone begins with what is there.
@@ -179,9 +203,11 @@ private:
     const TailOptions& options_;
     client::Client& client_;
     Range range_;
+    CursorKeeper* keeper_;
     bool escape_;
     std::string output_;
     uint64_t shown_ = 0;
+    Lsn shown_last_{};
     bool over_ = false;  // all that was asked for has been shown
     bool gone_ = false;  // nobody reads the output
 };
@@ -193,7 +219,15 @@ Exit tail(const Context& context, const TailOptions& options) {
     if (!connected) return connected.error();
     auto range = range_of(context, options, connected->client.wall_ms());
     if (!range) return fail(context, range.error());
-    return TailRun(context, options, *connected, *range).run();
+    std::optional<CursorKeeper> keeper;
+    if (!options.cursor.empty()) {
+        keeper.emplace(connected->client, options.cursor, options.commit);
+        auto start = keeper->start();
+        if (!start) return fail_with_cluster(context, connected->client, start.error());
+        range->tail.from = *start == Lsn{} ? client::From::first : client::From::lsn;
+        range->tail.value = raw(*start);
+    }
+    return TailRun(context, options, *connected, *range, keeper ? &*keeper : nullptr).run();
 }
 
 }  // namespace raftd::cli

@@ -20,6 +20,8 @@ struct TailOptions {
     bool local = false;   // --local: what this member has, without asking the leader
     bool strict = false;  // --strict: trimmed records are an error
     std::string node;     // --node: ask this member only
+    std::string cursor;   // --cursor: begin where it stands
+    bool commit = false;  // --commit: move it behind what was shown
 };
 Exit tail(const Context& context, const TailOptions& options);
 

@@ -1,58 +1,35 @@
 #include "client/client.h"
 
 #include <charconv>
-#include <deque>
 #include <utility>
 
-#include "client/runner.h"
-#include "client/session.h"
+#include "client/client_parts.h"
 
 namespace raftd::client {
 
-struct Client::Parts {
-    Parts(std::unique_ptr<Runner> the_runner, SessionOptions options)
-        : runner(std::move(the_runner)), session(runner->network(), runner->clock(), std::move(options)) {}
-
-    Instant now() { return runner->clock().now(); }
-    /// What is queued goes out, what is there comes in. After a long pause what came meanwhile is looked at
-    /// before any time-out is.
-    void pump() {
-        if (now() > pumped + seconds(1)) runner->turn(session, Instant{});
-        pumped = now();
-        session.end_turn(pumped);
-        while (runner->turn(session, Instant{})) {
-        }
+void Client::Parts::pump() {
+    if (now() > pumped + seconds(1)) runner->turn(session, Instant{});
+    pumped = now();
+    session.end_turn(pumped);
+    while (runner->turn(session, Instant{})) {
     }
-    /// Turns until `done`, but not beyond `wait`.
-    template <class Done>
-    void pump_until(Duration wait, Done done) {
-        pump();
-        Instant until = now() + wait;
-        while (!done() && now() < until) runner->turn(session, until);
-    }
+}
 
-    /// Asks whoever leads, for at most the session's time-out.
-    Result<LeaderAnswer> ask(std::string request, const std::function<bool()>& give_up) {
-        LeaderCall& call = session.question();
-        call.ask(std::move(request));
-        std::optional<LeaderAnswer> answer;
-        Instant until = now() + session.options().timeout;
-        while (!answer && !session.links().hopeless() && now() < until && !(give_up && give_up()))
-            pump_until(milliseconds(100), [&] { return (answer = call.take()).has_value(); });
-        if (answer && answer->error) return *answer->error;
-        if (answer) return std::move(*answer);
-        std::shared_ptr<const Error> why = call.why();
-        call.drop();
-        if (auto hopeless = session.links().hopeless()) return *hopeless;
-        if (!session.links().any_ready()) return error(Errc::unreachable, session.links().summary());
-        return why ? *why : error(Errc::unavailable, "no leader answered");
-    }
-
-    std::unique_ptr<Runner> runner;  // before the session: its network outlives it
-    Session session;
-    Instant pumped{};
-    std::deque<Appended> finished;  // taken from the session by append(), for poll()
-};
+Result<LeaderAnswer> Client::Parts::ask(std::string request, const std::function<bool()>& give_up) {
+    LeaderCall& call = session.question();
+    call.ask(std::move(request));
+    std::optional<LeaderAnswer> answer;
+    Instant until = now() + session.options().timeout;
+    while (!answer && !session.links().hopeless() && now() < until && !(give_up && give_up()))
+        pump_until(milliseconds(100), [&] { return (answer = call.take()).has_value(); });
+    if (answer && answer->error) return *answer->error;
+    if (answer) return std::move(*answer);
+    std::shared_ptr<const Error> why = call.why();
+    call.drop();
+    if (auto hopeless = session.links().hopeless()) return *hopeless;
+    if (!session.links().any_ready()) return error(Errc::unreachable, session.links().summary());
+    return why ? *why : error(Errc::unavailable, "no leader answered");
+}
 
 Client::Client(std::unique_ptr<Runner> runner, SessionOptions options)
     : parts_(std::make_unique<Parts>(std::move(runner), std::move(options))) {}

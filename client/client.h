@@ -71,6 +71,37 @@ public:
     Result<Resolution> resolve(std::string_view producer, uint64_t sequence,
                                const std::function<bool()>& give_up = {});
 
+    // What stays of the log (client/retention.cpp). Each waits at most the time-out. Errors of all:
+    // unavailable, unreachable, conflict (the cluster's feature level is too low).
+    /// Records below `before` go, as far as holds and the policy let them. Errors besides: not_found (beyond
+    /// the end).
+    Result<Trimmed> trim(Lsn before);
+    Result<RetentionFacts> retention();
+    Result<RetentionFacts> set_retention(const RetentionChange& change);
+    /// Linearizable. Errors besides: not_found.
+    Result<Cursor> cursor(std::string_view name);
+    Result<std::vector<Cursor>> cursors();
+    /// To `cursor.lsn`, with its hold. Errors besides: not_found (trimmed, beyond the end), unavailable
+    /// (full).
+    Result<void> set_cursor(const Cursor& cursor);
+    /// As set_cursor, but never back, and the hold stays as it is: for a reader that has come so far.
+    Result<void> advance_cursor(std::string_view name, Lsn lsn);
+    /// Errors besides: not_found.
+    Result<void> delete_cursor(std::string_view name);
+
+    // Checkpoints (client/checkpoint.cpp).
+    /// Uploads `size` bytes that `read` gives in order: it fills its argument, all of it. Nobody sees it
+    /// before it is whole. Errors besides: not_found (`upto` is beyond the end, or trimmed past), conflict
+    /// (there is one for as many records), and those of `read`.
+    Result<Checkpoint> put_checkpoint(Lsn upto, uint64_t size, const std::array<std::byte, 32>& sha256,
+                                      const std::function<Result<void>(MutableBytes)>& read);
+    /// Oldest first; uploads too.
+    Result<std::vector<Checkpoint>> checkpoints();
+    /// Gives the bytes of a whole one to `write`, in order. The caller compares the SHA-256. Errors besides:
+    /// not_found (it was dropped meanwhile), damaged, and those of `write`.
+    Result<void> get_checkpoint(const Checkpoint& checkpoint,
+                                const std::function<Result<void>(ByteView)>& write);
+
     /// Readable when poll() or Tail::next() has something to do: for a loop of one's own. Time-outs need a
     /// call at least every 100 ms besides, while something is open.
     int wait_fd();
@@ -91,6 +122,7 @@ public:
 private:
     friend class Tail;
     struct Parts;
+    Result<void> change_cursor(std::string request);
     std::unique_ptr<Parts> parts_;
 };
 

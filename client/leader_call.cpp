@@ -73,7 +73,7 @@ void LeaderCall::read(Links::Link& link, ByteView payload, Instant now) {
     pb::Answer answer;
     ByteView message = proto::message_in(payload);
     bool good = answer.ParseFromArray(message.data(), static_cast<int>(message.size())) &&
-                (answer.has_error() || answer.has_producer());
+                (answer.has_error() || answer.has_producer() || answer.has_retained());
     if (!good) {
         ++lost_;
         why_ = std::make_shared<const Error>(error(Errc::failed, "a member sent a malformed answer"));
@@ -94,6 +94,10 @@ void LeaderCall::read(Links::Link& link, ByteView payload, Instant now) {
         links_.suggest_leader(NodeId{said.leader()});
         // The first redirect is followed at once; hints that lead in circles are not.
         if (!elsewhere || redirects_++ > 0) back_off(now);
+        return;
+    }
+    if (answer.has_retained()) {
+        answer_.emplace().retained = std::make_shared<const pb::Retained>(answer.retained());
         return;
     }
     const pb::ProducerAnswer& said = answer.producer();

@@ -8,6 +8,10 @@
 
 #include "client/links.h"
 
+namespace raftd::pb {
+class Retained;
+}
+
 namespace raftd::client {
 
 /// What a member remembers of one batch.
@@ -17,12 +21,13 @@ struct SequenceFacts {
     Term term{};
     uint64_t timestamp_ms = 0, body_checksum = 0;
 };
-/// A leader's answer: an error that no retry changes, or the producer asked for.
+/// A leader's answer: an error that no retry changes, or what was asked for.
 struct LeaderAnswer {
     ProducerFacts producer;  // id 0: there is none
     std::optional<Error> error;
-    std::optional<SequenceFacts> sequence;  // of a query, when it is remembered
-    bool fenced = false;                    // of an opening: not done, its epoch is another one
+    std::optional<SequenceFacts> sequence;         // of a query, when it is remembered
+    bool fenced = false;                           // of an opening: not done, its epoch is another one
+    std::shared_ptr<const pb::Retained> retained;  // of requests about what stays of the log
 };
 
 /// Serialized requests (proto/control.proto).

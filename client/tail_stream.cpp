@@ -20,6 +20,7 @@ proto::TailFrom wire(From from) {
         case From::end: return proto::TailFrom::end;
         case From::last_n: return proto::TailFrom::last_n;
         case From::time_ms: return proto::TailFrom::time_ms;
+        case From::chunks: return proto::TailFrom::index;
     }
     UNREACHABLE();
 }
@@ -146,10 +147,14 @@ const char* TailStream::check_entries(ByteView entries) {
 }
 
 /// The first frame tells what `first`, `end` and `last_n` mean in numbers.
-void TailStream::settle_start(const proto::TailData& data) {
+void TailStream::settle_start(const proto::TailData& data, ByteView payload) {
+    proto::TailDataSince since{};
+    if (proto::read_fixed(payload, since)) first_lsn_ = Lsn{since.first_lsn};
+    if (next_lsn_ != Lsn{}) return;
     uint64_t start = 0;
     switch (tail_.from) {
         case From::lsn:
+        case From::chunks:
         case From::time_ms: return;
         case From::first: start = data.before_lsn_next; break;
         case From::end: start = data.commit_lsn + 1; break;
@@ -158,7 +163,7 @@ void TailStream::settle_start(const proto::TailData& data) {
             start = std::max(start, data.before_lsn_next);
             break;
     }
-    next_lsn_ = Lsn{start};
+    next_lsn_ = std::max(Lsn{start}, first_lsn_);
 }
 
 void TailStream::take_data(Slice payload, Instant now) {
@@ -171,7 +176,7 @@ void TailStream::take_data(Slice payload, Instant now) {
     if (first) {
         point_ = LogPoint{Index{data.before_index}, Term{data.before_term}, data.before_chain,
                           Lsn{data.before_lsn_next}, 0};
-        if (next_lsn_ == Lsn{}) settle_start(data);
+        settle_start(data, payload.view());
     }
     if (const char* fault = check_entries(entries)) {
         if (first) point_.reset();
@@ -269,6 +274,7 @@ Instant TailStream::deadline() const {
 }
 
 bool TailStream::wanted(const EntryHeader& header) const {
+    if (tail_.from == From::chunks) return header.kind == EntryKind::checkpoint_chunk;
     if (header.kind != EntryKind::batch) return false;
     if (next_lsn_ == Lsn{}) return header.timestamp_ms >= tail_.value;  // time_ms, not begun
     return header.lsn_first + header.record_count > raw(next_lsn_);
@@ -282,7 +288,8 @@ bool TailStream::next_entry() {
         while (const EntryHeader* header = cursor.next()) {
             if (!wanted(*header)) continue;
             header_ = *header;
-            reader_.emplace(header_, cursor.body());
+            body_ = cursor.body();
+            reader_.emplace(header_, body_);
             record_lsn_ = Lsn{header_.lsn_first};
             run.entries = run.entries.subspan(cursor.offset());
             return true;
@@ -300,6 +307,11 @@ size_t TailStream::next(std::span<Record> out) {
     size_t count = 0;
     while (count < out.size()) {
         if (!reader_ && !next_entry()) break;
+        if (tail_.from == From::chunks) {
+            reader_.reset();
+            out[count++] = {Lsn{}, body_, Term{header_.term}, header_.timestamp_ms};
+            continue;
+        }
         std::optional<ByteView> record = reader_->next();
         if (!record) {
             reader_.reset();
@@ -307,7 +319,7 @@ size_t TailStream::next(std::span<Record> out) {
         }
         Lsn lsn = record_lsn_;
         ++record_lsn_;
-        if (lsn < next_lsn_) continue;
+        if (lsn < next_lsn_ || lsn < first_lsn_) continue;
         if (tail_.to && lsn > *tail_.to) {
             end({});
             for (Run& run : queue_) held_.push_back(std::move(run.frame));  // records before it are in `out`

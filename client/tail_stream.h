@@ -55,7 +55,7 @@ private:
     /// Place of the first entry against what is known; the fault as a text, nullptr if there is none.
     const char* check_place(const proto::TailData& data);
     const char* check_entries(ByteView entries);
-    void settle_start(const proto::TailData& data);
+    void settle_start(const proto::TailData& data, ByteView payload);
     void distrust(const char* fault, Instant now);
     void retry(Instant now, Errc code, std::string why);
     void end(std::optional<Error> failure);
@@ -83,6 +83,7 @@ private:
     uint64_t queued_bytes_ = 0;
     std::vector<Slice> held_;  // of the views handed out last
     uint64_t consumed_ = 0;    // bytes turned into records and not yet granted again
+    Lsn first_lsn_{};          // that there was when it began; 0: not said
     Lsn next_lsn_{};           // records before this one are passed over; 0: not known
     uint64_t commit_lsn_ = 0;
     Lsn nearest_{};
@@ -94,6 +95,7 @@ private:
     Duration backoff_{};
     // Walk over the records of the entry that next() is in.
     EntryHeader header_{};
+    ByteView body_;  // in the frame at the front of queue_
     std::optional<RecordReader> reader_;
     Lsn record_lsn_{};
 };

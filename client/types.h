@@ -2,6 +2,7 @@
 // on any thread. Read next: client/client.h (the face), client/session.h (what runs below it).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -105,6 +106,7 @@ enum class From : uint8_t {
     end,      // the record after the last
     last_n,   // `value` records before the end
     time_ms,  // the first record stamped at `value` (milliseconds since 1970) or later
+    chunks,   // no records, but what chunks of checkpoints carry, from entry `value` on; LSNs are 0
 };
 
 struct TailOptions {
@@ -115,6 +117,49 @@ struct TailOptions {
     bool linearizable = true;          // see all that was acknowledged before; void when following
     uint64_t window_bytes = 8u << 20;  // sent and not yet consumed
     std::string node = {};             // ask only the member of this name
+};
+
+/// What the cluster keeps of the log by itself; 0: no bound of that kind.
+struct RetentionPolicy {
+    uint64_t bytes = 0, age_ms = 0, records = 0;
+    bool below_checkpoint = false;
+};
+/// Those parts of it that are to change.
+struct RetentionChange {
+    std::optional<uint64_t> bytes{}, age_ms{}, records{};
+    std::optional<bool> below_checkpoint{};
+};
+struct RetentionFacts {
+    RetentionPolicy policy;
+    Lsn first{}, last{};      // records there are: first > last when there is none
+    uint64_t kept_bytes = 0;  // of the log, encoded
+};
+/// What a trim came to.
+struct Trimmed {
+    Lsn first{};                   // the first record from now on
+    std::optional<Lsn> held_at{};  // it was to come further, and this kept it
+    std::string held_by;           // a cursor's name; empty: the newest checkpoint, as the policy wants it
+};
+
+/// A named position that the cluster keeps.
+struct Cursor {
+    std::string name;
+    Lsn lsn{};                    // next one to be read
+    bool hold = false;            // nothing at or above it is trimmed
+    uint64_t hold_bytes_max = 0;  // the hold ends where it keeps more; 0: never
+    uint64_t set_ms = 0;          // when, by the log's time; given by the cluster
+    bool hold_over = false;       // its hold has ended so; given by the cluster
+};
+
+/// The application's own state, kept by the cluster, for all records up to `upto`.
+struct Checkpoint {
+    Lsn upto{};
+    uint64_t size = 0;                   // bytes
+    std::array<std::byte, 32> sha256{};  // of them, as whoever uploaded it said: check what you read
+    uint64_t id = 0;                     // given by the cluster
+    uint64_t received = 0;               // less than `size`: an upload goes on
+    bool whole = false;
+    uint64_t time_ms = 0;
 };
 
 /// One record; `data` is valid until the next call of next().

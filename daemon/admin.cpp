@@ -5,6 +5,7 @@
 #include "daemon/feature_changes.h"
 #include "daemon/pump.h"
 #include "daemon/replies.h"
+#include "daemon/retention_requests.h"
 #include "proto/control.pb.h"
 #include "proto/frame.h"
 
@@ -82,6 +83,7 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
     if (changes_.request(conn, frame.stream, request)) return true;
     if (producers_.request(conn, frame.stream, request, leader)) return true;
+    if (retention_ != nullptr && retention_->request(conn, frame.stream, request, leader)) return true;
     pb::Answer answer;
     if (request.has_status()) {
         fill_status(*answer.mutable_status(), leader);
@@ -121,7 +123,11 @@ void Admin::fill_status(pb::Status& status, NodeId leader) const {
     status.set_durable_index(raw(view.durable));
     status.set_last_index(raw(view.last));
     status.set_last_lsn(raw(replica_.buffer().end().lsn_next) - 1);
-    status.set_first_lsn(raw(wal_.base().lsn_next));
+    const State& state = pump_.applier().state();
+    status.set_first_lsn(raw(std::max(wal_.base().lsn_next, state.first_lsn())));
+    status.set_first_index(raw(state.first_index()));
+    status.set_cursors(state.retained().cursors().size());
+    if (const Checkpoint* newest = state.retained().newest()) status.set_checkpoint_upto(raw(newest->upto));
     status.set_wal_bytes(wal_.bytes());
     status.set_applied_index(raw(pump_.applier().state().applied()));
     status.set_producers(pump_.applier().state().producers());
@@ -218,6 +224,11 @@ std::string Admin::dump() const {
     line("state_feature_level", state.feature_level());
     line("state_producers", state.producers());
     line("state_used_ids", state.used_ids().size());
+    line("state_first_index", raw(state.first_index()));
+    line("state_first_lsn", raw(state.first_lsn()));
+    line("state_cursors", state.retained().cursors().size());
+    line("state_checkpoints", state.retained().checkpoints().size());
+    line("state_archives", state.archives().marks().size());
     line("state_bytes", state.bytes());
     for (const std::string& alarm : pump_.alarms()) text.append("alarm=").append(alarm).append("\n");
     for (const auto& follower : view.followers) {

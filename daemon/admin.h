@@ -19,6 +19,7 @@ namespace raftd::daemon {
 class FaultRequests;
 class FeatureChanges;
 class Pump;
+class RetentionRequests;
 
 class Admin {
 public:
@@ -32,6 +33,7 @@ public:
         features_ = &features;
         faults_ = &faults;
     }
+    void attach(RetentionRequests& retention) { retention_ = &retention; }
 
 private:
     void fill_status(pb::Status& status, NodeId leader) const;
@@ -48,6 +50,7 @@ private:
     const Pump& pump_;
     FeatureChanges* features_ = nullptr;
     FaultRequests* faults_ = nullptr;
+    RetentionRequests* retention_ = nullptr;
 };
 
 }  // namespace raftd::daemon

@@ -130,7 +130,7 @@ void Applier::apply(ByteView entries, Index upto) {
             context_.log(LogLevel::error, "producer_order")("index", header->index)(
                 "producer", header->producer)("epoch", header->producer_epoch)("sequence", header->sequence);
         }
-        if (listener_ != nullptr) listener_->applied(*header, effects);
+        for (StateListener* listener : listeners_) listener->applied(*header, effects);
     }
 }
 

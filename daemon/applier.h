@@ -44,7 +44,8 @@ class Applier {
 public:
     Applier(Context& context, LogReader& reader, snapshot::StoreMaker* maker, LoadedState loaded);
     ~Applier();
-    void attach(StateListener* listener) { listener_ = listener; }
+    /// Listeners are told in the order of these calls.
+    void attach(StateListener* listener) { listeners_.push_back(listener); }
 
     const State& state() const { return state_; }
     /// For so long it has had something to apply and couldn't: its entries can't be read from this disk now.
@@ -84,7 +85,7 @@ private:
     Context& context_;
     LogReader& reader_;
     snapshot::StoreMaker* maker_;
-    StateListener* listener_ = nullptr;
+    std::vector<StateListener*> listeners_;
     State state_;
     std::vector<Slice> slices_;  // scratch
 

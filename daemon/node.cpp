@@ -11,6 +11,7 @@
 #include "daemon/feature_changes.h"
 #include "daemon/leaving.h"
 #include "daemon/pump.h"
+#include "daemon/retention_requests.h"
 
 namespace raftd::daemon {
 namespace {
@@ -98,6 +99,8 @@ struct Node::Parts {
     MemberChanges changes;
     Admin admin;
     Leaving leaving;
+    Retention retention;
+    RetentionRequests retention_requests;
     bool closing = false, stopped = false;
     std::map<NodeId, bool> peer_may_lead;
     std::vector<std::string> alarms;
@@ -130,13 +133,19 @@ struct Node::Parts {
           pump(context, replica, *wal, reader, applier, peers, chains),
           producers(context, replica, *wal, applier.state(), clients),
           appends(context, replica, *wal, peers, clients, producers),
-          tails(context, replica, reader, clients),
+          tails(context, replica, reader, clients, applier.state()),
           changes(context, replica, peers, clients),
           admin(context, replica, *wal, peers, clients, changes, producers, pump),
-          leaving(context, replica, peers, pump, appends) {
+          leaving(context, replica, peers, pump, appends),
+          retention(context, replica, applier.state()),
+          retention_requests(context, replica, *wal, applier.state(), clients) {
         clients.attach(appends, tails, admin);
         pump.attach(appends, tails, producers);
+        pump.attach(retention_requests, retention);
+        admin.attach(retention_requests);
         applier.attach(&producers);
+        applier.attach(&retention);
+        applier.attach(&retention_requests);
         context.log_clock.set_members(replica.core().view().membership.members);
     }
 
@@ -261,6 +270,7 @@ void Node::end_turn(Instant now) {
     parts.follow_alarms();
     parts.context.feature_level = parts.applier.state().feature_level();
     parts.features.turn();
+    parts.retention.turn();
     parts.appends.flush(parts.pump.leader());
     parts.advance_stop();
     if (!parts.stopped) parts.context.world.clock.wake_at(parts.deadline());
@@ -402,7 +412,7 @@ void Node::Parts::tick() {
 Instant Node::Parts::deadline() {
     if (pump.more()) return context.now;
     Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
-                           applier.deadline(), leaving.deadline()});
+                           applier.deadline(), leaving.deadline(), retention.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);

@@ -17,6 +17,7 @@
 #include <bit>
 
 #include "base/check.h"
+#include "daemon/retention_requests.h"
 #include "proto/frame.h"
 
 namespace raftd::daemon {
@@ -100,6 +101,7 @@ bool Pump::perform() {
     if (output_.lost_after) {
         appends_->lost_after(*output_.lost_after);
         producers_->lost_after(*output_.lost_after);
+        requests_->lost_after(*output_.lost_after);
     }
     advance_commit(output_.commit);
     end_reads();
@@ -113,11 +115,13 @@ void Pump::end_reads() {
         tails_->read_confirmed(read, index);
         appends_->read_confirmed(read);
         producers_->read_confirmed(read, index);
+        requests_->read_confirmed(read, index);
     }
     for (ReadId read : output_.reads_failed) {
         tails_->read_failed(read);
         appends_->read_failed(read);
         producers_->read_failed(read);
+        requests_->read_failed(read);
     }
 }
 
@@ -403,6 +407,7 @@ std::vector<std::string> Pump::alarms() const {
     if (const auto& skew = context_.log_clock.alarm())
         alarms.push_back("clock_skew " + text_of(*skew, member_name(skew->member)));
     if (applier_.store_failed()) alarms.emplace_back("state_store");
+    retention_->add_alarms(alarms);
     if (context_.counters.chain_mismatches != 0) alarms.emplace_back("chain_mismatch");
     for (std::string& line : peers_.fault_lines()) alarms.push_back(std::move(line));
     return alarms;

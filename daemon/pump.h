@@ -16,11 +16,18 @@
 
 namespace raftd::daemon {
 
+class Retention;
+class RetentionRequests;
+
 class Pump {
 public:
     Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier, Peers& peers,
          ChainWatch& chains);
     void attach(Appends& appends, Tails& tails, Producers& producers);
+    void attach(RetentionRequests& requests, const Retention& retention) {
+        requests_ = &requests;
+        retention_ = &retention;
+    }
 
     /// Performs all that is owed. Call once a turn, when every ready event has been stepped.
     void turn();
@@ -86,6 +93,8 @@ private:
     Appends* appends_ = nullptr;
     Tails* tails_ = nullptr;
     Producers* producers_ = nullptr;
+    RetentionRequests* requests_ = nullptr;
+    const Retention* retention_ = nullptr;
 
     raft::Output output_;
     std::optional<raft::Output::TransferEnd> transfer_end_;

@@ -93,6 +93,7 @@ TrimFloor Retained::floor(const ArchiveBounds& archives, Lsn lsn_next) const {
 RetainEffects Retained::trim(const EntryHeader& header, const TrimEntry& entry,
                              const ArchiveBounds& archives) {
     RetainEffects effects;
+    effects.reason = entry.reason;
     TrimFloor floor = this->floor(archives, Lsn{header.lsn_first});
     if (floor.lsn < entry.before) effects.floor = floor;
     const Lsn first = std::min(entry.before, floor.lsn);

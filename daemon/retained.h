@@ -67,7 +67,8 @@ struct RetainEffects {
         incomplete,  // a commit before all bytes came
     };
     Refused refused = Refused::none;
-    Lsn trimmed_to{};               // the first LSN from now on, if it rose
+    TrimEntry::Reason reason = TrimEntry::Reason::asked;  // of a trim
+    Lsn trimmed_to{};                                     // the first LSN from now on, if it rose
     TrimFloor floor{};              // trim: what kept it from what was asked; lsn 0: nothing did
     std::vector<uint64_t> dropped;  // checkpoints and uploads that went
     std::vector<std::string>

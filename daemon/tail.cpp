@@ -24,8 +24,8 @@ bool well_formed(const proto::TailOpen& open) {
 
 }  // namespace
 
-Tails::Tails(Context& context, Replica& replica, LogReader& reader, Clients& clients)
-    : context_(context), replica_(replica), reader_(reader), clients_(clients) {}
+Tails::Tails(Context& context, Replica& replica, LogReader& reader, Clients& clients, const State& state)
+    : context_(context), replica_(replica), reader_(reader), clients_(clients), state_(state) {}
 
 bool Tails::open(ClientConn& conn, const io::Frame& frame) {
     proto::TailOpen open;
@@ -156,25 +156,36 @@ bool Tails::serve_one(Tail& tail, uint64_t& budget) {
 /// here.
 void Tails::place(Tail& tail) {
     if (!tail.follow) tail.stop_at = committed_.index;
-    uint64_t lsn_end = raw(committed_.lsn_next), lsn_first = raw(reader_.base().lsn_next);
+    uint64_t lsn_end = raw(committed_.lsn_next), lsn_first = raw(first_lsn());
     uint64_t lsn = tail.value;
     tail.placed_lsn_end = lsn_end;
     switch (tail.from) {
-        case TailFrom::first: return begin(tail, replica_.core().view().base.index + 1);
+        case TailFrom::first:
+            if (first_lsn() == reader_.base().lsn_next)
+                return begin(tail, replica_.core().view().base.index + 1);
+            if (lsn_first >= lsn_end) return begin(tail, committed_.index + 1);
+            lsn = lsn_first;
+            break;
         case TailFrom::end: return begin(tail, committed_.index + 1);
         case TailFrom::index:
+            if (Index{tail.value} < state_.first_index()) return end(tail, TailCode::trimmed, lsn_first);
             if (tail.value <= raw(committed_.index) + 1 || tail.follow) return begin(tail, Index{tail.value});
             return end(tail, TailCode::beyond, lsn_end - 1);
         case TailFrom::time_ms:
             // What isn't in files yet is in memory, so memory is asked first. Entries behind the commit may
             // still be replaced by others, with other times.
-            if (auto index = replica_.buffer().index_at(tail.value))
-                return begin(tail, std::min(*index, committed_.index + 1));
+            if (auto index = replica_.buffer().index_at(tail.value)) {
+                const Index at = std::min(*index, committed_.index + 1);
+                auto before = replica_.point_at(at - 1);
+                if (before && before->lsn_next < first_lsn()) return from_first(tail);
+                return begin(tail, at);
+            }
             return locate(tail, wal::ReadRequest::By::time_ms, tail.value);
         case TailFrom::last_n:
             if (tail.value == 0) return begin(tail, committed_.index + 1);
-            lsn = tail.value >= lsn_end - lsn_first ? lsn_first : lsn_end - tail.value;
-            if (lsn_end == lsn_first) return begin(tail, committed_.index + 1);
+            lsn =
+                lsn_end <= lsn_first || tail.value >= lsn_end - lsn_first ? lsn_first : lsn_end - tail.value;
+            if (lsn_end <= lsn_first) return begin(tail, committed_.index + 1);
             break;
         case TailFrom::lsn: break;
     }
@@ -185,6 +196,12 @@ void Tails::place(Tail& tail) {
     if (lsn < lsn_first) return end(tail, TailCode::trimmed, lsn_first);
     if (auto index = replica_.buffer().index_of(Lsn{lsn})) return begin(tail, *index);
     locate(tail, wal::ReadRequest::By::lsn, lsn);
+}
+
+/// A time before that of the first record there is.
+void Tails::from_first(Tail& tail) {
+    tail.from = TailFrom::first;
+    place(tail);
 }
 
 void Tails::begin(Tail& tail, Index next) {
@@ -218,6 +235,8 @@ void Tails::read_done(const ReadFor& purpose, wal::ReadResult& result) {
     bool locating = tail->phase == Phase::locating;
     switch (result.code) {
         case wal::ReadCode::ok: {
+            if (locating && result.before.lsn_next < first_lsn() && tail->from == TailFrom::time_ms)
+                return from_first(*tail);
             begin(*tail, result.first);
             std::vector<Slice> entries{result.entries};
             send(*tail, result.before, result.last, entries);
@@ -232,7 +251,7 @@ void Tails::read_done(const ReadFor& purpose, wal::ReadResult& result) {
                 tail->phase = locating ? Phase::behind : Phase::streaming;
                 return;
             }
-            return end(*tail, TailCode::trimmed, raw(reader_.base().lsn_next));
+            return end(*tail, TailCode::trimmed, raw(first_lsn()));
         case wal::ReadCode::damaged:
         case wal::ReadCode::failed:
             context_.log(LogLevel::error, "log_read_failed")("why", result.what);
@@ -267,9 +286,9 @@ void Tails::send(Tail& tail, const LogPoint& before, Index last, const std::vect
     // The first frame says what the end was when the tail was placed: "the last ten" are counted from there,
     // and reading them from files may have taken a while.
     uint64_t lsn_end = tail.announced ? raw(committed_.lsn_next) : tail.placed_lsn_end;
-    proto::TailData fixed{
-        sizeof fixed,         flags,       raw(before.index),    raw(before.term), before.chain,
-        raw(before.lsn_next), lsn_end - 1, raw(committed_.index)};
+    const proto::TailDataSince fixed{{sizeof fixed, flags, raw(before.index), raw(before.term), before.chain,
+                                      raw(before.lsn_next), lsn_end - 1, raw(committed_.index)},
+                                     raw(first_lsn())};
     clients_.send(tail.key.first, proto::make_frame_head(proto::FrameType::tail_data, tail.key.second,
                                                          proto::fixed_bytes(fixed), bytes));
     if (!entries.empty()) context_.world.network.send(tail.key.first, entries);

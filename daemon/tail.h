@@ -3,17 +3,19 @@
 // stand in the log. Loop thread only.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
 #include "daemon/clients.h"
 #include "daemon/log_reader.h"
+#include "daemon/state.h"
 
 namespace raftd::daemon {
 
 class Tails {
 public:
-    Tails(Context& context, Replica& replica, LogReader& reader, Clients& clients);
+    Tails(Context& context, Replica& replica, LogReader& reader, Clients& clients, const State& state);
 
     /// Frames of a client; false when it isn't a proper one (the connection is closed).
     bool open(ClientConn& conn, const io::Frame& frame);
@@ -63,6 +65,7 @@ private:
     bool serve_one(Tail& tail, uint64_t& budget);
     void place(Tail& tail);
     void begin(Tail& tail, Index next);
+    void from_first(Tail& tail);
     void locate(Tail& tail, wal::ReadRequest::By by, uint64_t value);
     bool send_from_memory(Tail& tail, uint64_t& budget);
     void read_files(Tail& tail, uint64_t budget);
@@ -70,12 +73,15 @@ private:
     void end(Tail& tail, proto::TailCode code, uint64_t lsn);
     bool has_room(const Tail& tail) const;
     Index last_wanted(const Tail& tail, Index last) const;
+    /// The first one that may be asked for.
+    Lsn first_lsn() const { return std::max(reader_.base().lsn_next, state_.first_lsn()); }
     Tail* find(const Key& key, uint64_t generation);
 
     Context& context_;
     Replica& replica_;
     LogReader& reader_;
     Clients& clients_;
+    const State& state_;
     std::map<Key, Tail> tails_;
     std::map<ReadId, std::pair<Key, uint64_t>> reads_;
     LogPoint committed_;

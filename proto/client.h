@@ -116,6 +116,12 @@ struct TailData {
     uint64_t commit_lsn;  // last committed LSN known to the sender
     uint64_t commit_index;
 };
+/// What a member sends since there are trims; `size` tells which of both it is.
+struct TailDataSince {
+    TailData data;
+    uint64_t
+        first_lsn;  // of the first record that there is: of a batch that begins before it, the rest is gone
+};
 enum class TailCode : uint32_t {
     end = 0,          // not following: all was sent
     trimmed = 1,      // `lsn` is the first there is
@@ -130,6 +136,7 @@ struct TailEnd {
     TailCode code;
     uint64_t lsn;
 };
-static_assert(sizeof(TailOpen) == 40 && sizeof(TailData) == 56 && sizeof(TailEnd) == 16);
+static_assert(sizeof(TailOpen) == 40 && sizeof(TailData) == 56 && sizeof(TailDataSince) == 64 &&
+              sizeof(TailEnd) == 16);
 
 }  // namespace raftd::proto

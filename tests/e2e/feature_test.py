@@ -64,6 +64,7 @@ class Upgrade(unittest.TestCase):
             cluster.all_linked()
             self.assertEqual(cluster.new("append", "by both").stdout, "2\n")
             self.assertIn("feature", cluster.new("append", "--producer", "job", "x", check=None).stderr)
+            self.assertIn("feature level is 1", cluster.new("trim", "--before", 1, check=7).stderr)
             self.assertEqual(cluster.old("append", "by both, old client").stdout, "3\n")
             features = cluster.features()
             self.assertEqual({member["name"]: member["level_max"] for member in features["members"]},
