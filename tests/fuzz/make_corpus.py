@@ -48,7 +48,13 @@ def store(applied, keys):
 def state_store():
     answers = b"".join(struct.pack("<QQQQQIIQII", 3 + n, 1 + n, 1, 1000, 77, 1, 0, 2, 1 + n, 0) for n in range(3))
     return store(9, [
-        (b"f", struct.pack("<IIQQQQQ", 1, 2, 3, 4, 8, 70, 10)),
+        (b"f", struct.pack("<II15Q", 2, 3, 3, 4, 8, 70, 10, 1000, 5, 4, 2, 2, 2, 500, 300, 2, 3)),
+        (state_key(b"m", 1), struct.pack("<QQQ", 1, 0, 0)),
+        (state_key(b"m", 8), struct.pack("<QQQ", 7, 1000, 900)),
+        (b"t", struct.pack("<QQQQII", 3, 1 << 20, 0, 9, 1, 0)),
+        (b"n/audit", struct.pack("<QQQII", 4, 4096, 1000, 1, 0)),
+        (state_key(b"k", 3), struct.pack("<QQQQQQ", 5, 10, 10, 6, 900, 1000) + bytes(32)),
+        (state_key(b"k", 7), struct.pack("<QQQQQQ", 6, 10, 4, 0, 950, 1000) + bytes(32)),
         (state_key(b"p", 2), struct.pack("<QQQQQII", 3, 3, 2, 1000, 3, 1, 0) + b"jobs"),
         (state_key(b"a", 0), struct.pack("<Q", 1) + answers),
         (state_key(b"u", 1), b""),
@@ -89,6 +95,20 @@ def main():
                          + entry(12, struct.pack("<I", 3), 0, 4)
                          + entry(3, configuration(), 0, 5)
                          + entry(8, producer_body(2, 1, 2, b""), 0, 6),
+        "state/retained": b"\x01" + entry(1, body, count, 1)
+                          + entry(7, struct.pack("<BBHIQQ", 1, 1, 5, 0, 2, 900) + b"audit", 0, 2)
+                          + entry(6, struct.pack("<IIQQQ", 9, 1, 400, 0, 0), 0, 3)
+                          + entry(9, struct.pack("<QQ", 2, 4) + bytes(32), 0, 4)
+                          + entry(10, struct.pack("<QQ", 4, 0) + b"data", 0, 5)
+                          + entry(11, struct.pack("<Q", 4), 0, 6)
+                          + entry(5, struct.pack("<IIQ", 1, 0, 3), 0, 7) + entry(4, b"", 0, 8)
+                          + entry(7, struct.pack("<BBHIQQ", 3, 0, 5, 0, 0, 0) + b"audit", 0, 9),
+        "retention/trim": b"\x05" + golden("trim.hex"),
+        "retention/policy": b"\x06" + golden("retention.hex"),
+        "retention/cursor": b"\x07" + golden("cursor.hex"),
+        "retention/begin": b"\x09" + golden("checkpoint_begin.hex"),
+        "retention/chunk": b"\x0a" + golden("checkpoint_chunk.hex"),
+        "retention/commit": b"\x0b" + golden("checkpoint_commit.hex"),
         "settings/node": b'cluster = "../cluster.toml"\nname = "n1"\ndata_dir = "data"\n'
                          b'[raft]\nelection_timeout = "1s"\n[log]\nsegment_bytes = "64MiB"\n',
         "settings/cluster": b'format = 1\n[cluster]\nname = "demo"\nid = "6f1c00000000000000000000000000aa"\n'

@@ -30,7 +30,10 @@ void check_round_trip(daemon::State& state) {
 
 void load(ByteReader& reader) {
     snapshot::MemoryStore store;
-    store.newest.emplace().applied.index = Index{reader.get<uint32_t>()};
+    LogPoint& applied = store.newest.emplace().applied;
+    applied.index = Index{reader.get<uint32_t>()};
+    applied.lsn_next = Lsn{raw(applied.index) + 1};
+    applied.timestamp_ms = 10'000;
     while (!reader.done() && reader.ok()) {
         auto key = reader.bytes(reader.get<uint8_t>());
         auto value = reader.bytes(reader.get<uint16_t>());
