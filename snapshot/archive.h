@@ -12,6 +12,7 @@
 
 #include "base/entry.h"
 #include "base/result.h"
+#include "base/uuid.h"
 #include "io/files.h"
 
 namespace raftd::snapshot {
@@ -36,6 +37,7 @@ struct ArchiveInfo {
     std::string name() const;
     bool operator==(const ArchiveInfo&) const = default;
 };
+using raftd::to_hex;
 std::string to_hex(const ContentHash& hash);
 /// Whether a file name has the form of an archive's.
 bool is_archive_name(std::string_view name);

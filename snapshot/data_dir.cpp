@@ -66,21 +66,6 @@ const GenesisMember* find_member(const Manifest& manifest, NodeId id) {
     return nullptr;
 }
 
-Result<Manifest> read_current(io::Files& files, const std::string& dir) {
-    std::string snapshots = join(dir, "snapshot");
-    TRY(current, read_needed(files, snapshots, "CURRENT"));
-    size_t space = current.find(' ');
-    if (space == std::string::npos || current.size() != space + 18 || current.find('/') != std::string::npos)
-        return error(Errc::damaged, snapshots + "/CURRENT: not a line of `name hash`");
-    std::string name = current.substr(0, space);
-    TRY(text, read_needed(files, snapshots, name));
-    if (to_hex(checksum(as_bytes(text))) + "\n" != current.substr(space + 1))
-        return error(Errc::damaged, join(snapshots, name) + ": its hash isn't the one that CURRENT names");
-    auto manifest = parse_manifest(text);
-    if (!manifest) return at_path(manifest.error(), snapshots);
-    return manifest;
-}
-
 Result<void> check_same_member(const DataDir& found) {
     const Identity& me = found.identity;
     if (me.cluster_id != found.manifest.cluster_id)
@@ -141,10 +126,12 @@ Result<DataDir> inspect(io::Files& files, std::string_view path) {
     auto identity = parse_identity(text);
     if (!identity) return at_path(identity.error(), path);
     found.identity = std::move(*identity);
-    TRY(manifest, read_current(files, found.path));
-    found.manifest = std::move(manifest);
+    const std::string snapshots = join(path, "snapshot");
+    TRY(current, read_current(files, snapshots));
+    found.current = std::move(current);
+    found.manifest = found.current.genesis;
     TRY_VOID(check_same_member(found));
-    found.base = genesis_point(found.manifest);
+    found.base = found.current.base();
 
     TRY(bytes, read_needed(files, found.path, "boots"));
     auto boots = parse_boots(as_bytes(bytes));
@@ -155,6 +142,8 @@ Result<DataDir> inspect(io::Files& files, std::string_view path) {
 
 Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce) {
     TRY(found, inspect(files, path));
+    if (auto removed = remove_leftovers(files, join(path, "snapshot"), found.current); !removed)
+        found.notes.push_back(removed.error().what);  // they take room and nothing else
     // Durable: a peer that has seen this number refuses every lower one, so it must outlive this process.
     if (found.boots.mine.number > 0)
         found.boots.before.insert(found.boots.before.begin(), found.boots.mine.nonce);

@@ -1,16 +1,15 @@
 // A member's data directory: identity, genesis, boot numbers. `raftd` never creates one; only init, member
 // add, restore and recover do. Layout and byte formats: docs/formats.md.
-//   LOCK  identity.toml  boots  snapshot/CURRENT  snapshot/<manifest>  wal/  state/  admin.sock
+//   LOCK  identity.toml  boots  snapshot/ (snapshot_dir.h)  wal/  state/  admin.sock
 #pragma once
 
 #include <map>
 #include <string>
 #include <vector>
 
-#include "base/entry.h"
-#include "base/membership.h"
 #include "base/result.h"
 #include "io/files.h"
+#include "snapshot/snapshot_dir.h"
 
 namespace raftd::snapshot {
 
@@ -22,34 +21,6 @@ struct Identity {
     std::string name;
     Incarnation incarnation;
 };
-struct GenesisMember {
-    NodeId id{};
-    std::string name, peer, client;
-    Incarnation incarnation;
-    bool learner = false;
-    uint8_t priority = 0;
-};
-/// What everything begins from: at S = 0 the genesis. Byte-equal on every machine: no clock, no randomness.
-struct Manifest {
-    ClusterId cluster_id;
-    std::string cluster_name;
-    std::vector<GenesisMember> members;  // by id
-    EntryId at;                          // S and its term; 0 at a genesis
-    Lsn lsn_next{1};
-    uint64_t chain_before = 0;   // chain at S before hashing, 0 at init
-    uint32_t feature_level = 1;  // at S; written only where it is above 1, as older ones don't have it
-    /// How many members must be known before the first election, and how many there may be; 0: no such rule,
-    /// and then not written. Here, since they must be the same for all members, for good.
-    uint32_t min_members = 0, max_members = 0;
-};
-/// The incarnation of a genesis member: first 128 bits of SHA-256 of cluster id and member id.
-Incarnation genesis_incarnation(ClusterId cluster, NodeId member);
-/// Canonical JSON, and back. The hash of these bytes is the chain at a genesis.
-std::string encode_manifest(const Manifest& manifest);
-Result<Manifest> parse_manifest(std::string_view text);
-LogPoint genesis_point(const Manifest& manifest);  // base of the log: index, term, chain, next LSN
-Membership membership_of(const Manifest& manifest);
-
 /// Starts of a member seen: the newest number and its nonce.
 struct Boot {
     uint64_t number = 0, nonce = 0;
@@ -66,9 +37,11 @@ struct Boots {
 struct DataDir {
     std::string path;
     Identity identity;
-    Manifest manifest;
-    LogPoint base;  // the log begins behind this
+    Manifest manifest;  // the genesis
+    Current current;    // the snapshot in force
+    LogPoint base;      // of it: what isn't in archives lies in the log behind this
     Boots boots;
+    std::vector<std::string> notes;  // what was survived, for the log
 };
 
 /// Makes a whole new directory (which must not exist, or be empty) for one member: identity, genesis, boots.
@@ -78,10 +51,10 @@ Result<void> create(io::Files& files, std::string_view path, const Manifest& man
 /// The same for a member that joins later and so isn't in the manifest.
 Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest,
                     const Identity& identity);
-/// Reads and checks all of it and changes nothing. Errors: not_found (no such directory), damaged, conflict
-/// (half-made).
+/// Reads and checks all of it but archives and the state, and changes nothing. Errors: not_found (no such
+/// directory), damaged, conflict (half-made).
 Result<DataDir> inspect(io::Files& files, std::string_view path);
-/// The same, then raises the boot number (new nonce from `nonce`), synced.
+/// The same, then removes leftovers of snapshots and raises the boot number (new nonce from `nonce`), synced.
 Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce);
 /// Replaces `boots`, synced. Blocking: runs in a job.
 Result<void> write_boots(io::Files& files, std::string_view path, const Boots& boots);

@@ -1,52 +1,22 @@
 // The manifest as canonical JSON: keys sorted, no white space, one newline at the end, so that the same
 // content is the same bytes on every machine and its hash can be the chain that a log begins with.
-// Parsing accepts only what encode_manifest writes. The only includer of the JSON library in snapshot/.
+// Parsing accepts only what encode_manifest writes. Read next: snapshot/snapshot_manifest.cpp.
 #include <openssl/evp.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "base/checksum.h"
 #include "base/features.h"
 #include "base/uuid.h"
-#include "snapshot/data_dir.h"
+#include "snapshot/manifest.h"
+#include "snapshot/manifest_json.h"
 
 namespace raftd::snapshot {
 namespace {
 
-using Json = nlohmann::json;
 constexpr uint64_t kFormat = 1;
 
-Json json_of(const GenesisMember& member) {
-    return {{"id", raw(member.id)},
-            {"name", member.name},
-            {"peer", member.peer},
-            {"client", member.client},
-            {"incarnation", to_hex(member.incarnation)},
-            {"role", member.learner ? "learner" : "voter"},
-            {"priority", member.priority}};
-}
-
 Error bad(std::string_view why) { return error(Errc::damaged, "manifest: " + std::string(why)); }
-
-// Missing keys and wrong types throw the library's exceptions, which parse_manifest stops.
-Uuid uuid_in(const Json& json, const char* key) {
-    std::optional<Uuid> id = parse_uuid(json.at(key).get_ref<const std::string&>());
-    if (!id) throw std::invalid_argument(std::string(key) + " is not an id");
-    return *id;
-}
-
-GenesisMember member_in(const Json& json) {
-    GenesisMember member;
-    member.id = NodeId{json.at("id").get<uint64_t>()};
-    member.name = json.at("name").get<std::string>();
-    member.peer = json.at("peer").get<std::string>();
-    member.client = json.at("client").get<std::string>();
-    member.incarnation = uuid_in(json, "incarnation");
-    member.learner = json.at("role").get<std::string>() == "learner";
-    member.priority = json.at("priority").get<uint8_t>();
-    return member;
-}
 
 Manifest manifest_in(const Json& json) {
     Manifest manifest;
@@ -55,9 +25,7 @@ Manifest manifest_in(const Json& json) {
     for (const Json& member : json.at("members")) manifest.members.push_back(member_in(member));
     manifest.at = {Term{json.at("term").get<uint64_t>()}, Index{json.at("index").get<uint64_t>()}};
     manifest.lsn_next = Lsn{json.at("lsn_next").get<uint64_t>()};
-    std::optional<Uuid> chain = parse_uuid(to_hex(uint64_t{0}) + json.at("chain").get<std::string>());
-    if (!chain) throw std::invalid_argument("chain is not a number of 16 hex digits");
-    manifest.chain_before = chain->low;
+    manifest.chain_before = hash_in(json, "chain");
     if (json.contains("feature_level")) manifest.feature_level = json.at("feature_level").get<uint32_t>();
     if (json.contains("min_members")) manifest.min_members = json.at("min_members").get<uint32_t>();
     if (json.contains("max_members")) manifest.max_members = json.at("max_members").get<uint32_t>();

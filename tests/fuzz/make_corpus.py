@@ -3,6 +3,7 @@
 
 The bytes are made by hand here, not by the code under test; checksums are left 0 where only the fuzzer cares."""
 
+import json
 import pathlib
 import struct
 
@@ -76,6 +77,27 @@ def golden(name):
     return bytes.fromhex("".join(line.split("#")[0] for line in text.splitlines()))
 
 
+def point(index, term):
+    return {"index": index, "term": term, "chain": "%016x" % index, "lsn_next": index + 1, "timestamp_ms": index}
+
+
+def snapshot_manifest():
+    member = {"id": 1, "name": "n1", "peer": "h:1", "client": "h:2", "incarnation": "%032x" % 5, "role": "voter",
+              "priority": 0}
+    archive = {"before": point(0, 0), "end": point(20, 2), "content_bytes": 900, "file_bytes": 700, "sha256": "ab" * 32}
+    manifest = {"format": 2, "cluster_id": "%032x" % 7, "cluster_name": "demo", "genesis": "manifest-0.json",
+                "genesis_hash": "%016x" % 9, "at": point(20, 2), "revision": 0, "feature_level": 3,
+                "configurations": [{"index": 0, "now": [{"id": 1, "learner": False, "promote": False, "priority": 0}],
+                                    "next": [], "leave_joint": False, "members": [member]}],
+                "used_ids": [1], "state": {"bytes": 99, "sha256": "cd" * 32}, "archives": [archive]}
+    return json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def state_file():
+    head = struct.pack("<Q", 0x0165746174737372) + struct.pack("<QQQQQ", 20, 2, 3, 21, 4) + bytes(8)
+    return head + b"".join(struct.pack("<II", len(k), len(v)) + k + v for k, v in ((b"f", b"x"), (b"u/7", b"")))
+
+
 def main():
     body, count = batch(b"hello", b"", b"world")
     draft = entry(1, body, count, 0)
@@ -84,6 +106,8 @@ def main():
         "entries/noop_and_batch": entry(2, b"", 0, 1) + entry(1, body, count, 2),
         "archive/as_it_is": b"\x00" + golden("archive.hex"),
         "archive/checksums_put_right": b"\x01" + golden("archive.hex"),
+        "snapshot/manifest": b"\x00" + snapshot_manifest(),
+        "snapshot/state": b"\x01" + state_file(),
         "frame/append": frame(32, struct.pack("<IIQ", 112, 0, 0) + draft),
         "frame/request": frame(40, struct.pack("<I", 6) + b"\x0a\x00"),
         "producer/open": producer_body(1, 0, 0, b"jobs", (7, 9)),

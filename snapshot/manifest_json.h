@@ -1,0 +1,49 @@
+// What the two kinds of manifests share of their JSON: only their two files include this, as the library
+// costs seconds a file. Missing keys and wrong types throw the library's exceptions, which the parsers stop.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "base/uuid.h"
+#include "snapshot/manifest.h"
+
+namespace raftd::snapshot {
+
+using Json = nlohmann::json;
+
+inline Json json_of(const GenesisMember& member) {
+    return {{"id", raw(member.id)},
+            {"name", member.name},
+            {"peer", member.peer},
+            {"client", member.client},
+            {"incarnation", to_hex(member.incarnation)},
+            {"role", member.learner ? "learner" : "voter"},
+            {"priority", member.priority}};
+}
+
+inline Uuid uuid_in(const Json& json, const char* key) {
+    std::optional<Uuid> id = parse_uuid(json.at(key).get_ref<const std::string&>());
+    if (!id) throw std::invalid_argument(std::string(key) + " is not an id");
+    return *id;
+}
+
+inline GenesisMember member_in(const Json& json) {
+    GenesisMember member;
+    member.id = NodeId{json.at("id").get<uint64_t>()};
+    member.name = json.at("name").get<std::string>();
+    member.peer = json.at("peer").get<std::string>();
+    member.client = json.at("client").get<std::string>();
+    member.incarnation = uuid_in(json, "incarnation");
+    member.learner = json.at("role").get<std::string>() == "learner";
+    member.priority = json.at("priority").get<uint8_t>();
+    return member;
+}
+
+inline uint64_t hash_in(const Json& json, const char* key) {
+    std::optional<Uuid> hash = parse_uuid(to_hex(uint64_t{0}) + json.at(key).get<std::string>());
+    if (!hash) throw std::invalid_argument(std::string(key) + " is not a number of 16 hex digits");
+    return hash->low;
+}
+
+}  // namespace raftd::snapshot

@@ -1,0 +1,112 @@
+#include "snapshot/snapshot_dir.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/checksum.h"
+#include "base/uuid.h"
+
+namespace raftd::snapshot {
+namespace {
+
+constexpr uint64_t kManifestBytesMax = 64u << 20;
+constexpr std::string_view kCurrent = "CURRENT";
+
+Error io_error(std::string_view doing, const std::string& path, int number) {
+    return error(Errc::io, std::string(doing) + " " + path + ": " + std::strerror(number));
+}
+
+Result<void> write_whole(io::Files& files, const std::string& dir, std::string_view name,
+                         std::string_view content) {
+    io::FileResult done = io::write_file_atomically(files, dir, name, as_bytes(content));
+    if (done.error != 0) return io_error("can't write", dir + "/" + std::string(name), done.error);
+    return {};
+}
+
+Result<std::string> read_needed(io::Files& files, const std::string& dir, std::string_view name) {
+    std::string path = dir + "/" + std::string(name), content;
+    io::FileResult got = io::read_file(files, path, kManifestBytesMax, content);
+    if (got.error == ENOENT)
+        return error(Errc::damaged, path + " is missing",
+                     "this member's files are incomplete; give it a new data directory under a new id");
+    if (got.error != 0) return io_error("can't read", path, got.error);
+    return content;
+}
+
+Error at_path(Error fault, std::string_view path) {
+    fault.what = std::string(path) + ": " + fault.what;
+    return fault;
+}
+
+bool is_snapshot(std::string_view text) { return text.find("\"format\":2,") != std::string_view::npos; }
+
+bool is_ours(std::string_view name) {
+    return is_archive_name(name) || is_state_file_name(name) || name.starts_with("manifest-") ||
+           name.ends_with(".tmp");
+}
+
+}  // namespace
+
+Result<Current> read_current(io::Files& files, const std::string& snapshots) {
+    TRY(line, read_needed(files, snapshots, kCurrent));
+    const size_t space = line.find(' ');
+    if (space == std::string::npos || line.size() != space + 18 || line.find('/') != std::string::npos)
+        return error(Errc::damaged, snapshots + "/CURRENT: not a line of `name hash`");
+    Current current;
+    current.name = line.substr(0, space);
+    TRY(text, read_needed(files, snapshots, current.name));
+    const std::string path = snapshots + "/" + current.name;
+    if (to_hex(checksum(as_bytes(text))) + "\n" != line.substr(space + 1))
+        return error(Errc::damaged, path + ": its hash isn't the one that CURRENT names");
+    current.genesis_name = current.name;
+    if (is_snapshot(text)) {
+        auto manifest = parse_snapshot(text);
+        if (!manifest) return at_path(manifest.error(), path);
+        current.snapshot = std::move(*manifest);
+        current.genesis_name = current.snapshot->genesis_name;
+        TRY(genesis, read_needed(files, snapshots, current.genesis_name));
+        if (checksum(as_bytes(genesis)) != current.snapshot->genesis_hash)
+            return error(Errc::damaged, snapshots + "/" + current.genesis_name +
+                                            ": its hash isn't the one that the snapshot names");
+        text = std::move(genesis);
+    }
+    auto genesis = parse_manifest(text);
+    if (!genesis) return at_path(genesis.error(), snapshots + "/" + current.genesis_name);
+    current.genesis = std::move(*genesis);
+    if (current.snapshot && current.snapshot->cluster_id != current.genesis.cluster_id)
+        return error(Errc::damaged, path + ": the snapshot is of another cluster than the genesis");
+    return current;
+}
+
+Result<void> put_in_force(io::Files& files, const std::string& snapshots, const SnapshotManifest& manifest) {
+    const std::string text = encode_snapshot(manifest);
+    // The directory is synced with it, and so are the names of the archives and the state file.
+    TRY_VOID(write_whole(files, snapshots, manifest.name(), text));
+    return write_whole(files, snapshots, kCurrent,
+                       manifest.name() + " " + to_hex(checksum(as_bytes(text))) + "\n");
+}
+
+Result<uint32_t> remove_leftovers(io::Files& files, const std::string& snapshots, const Current& current,
+                                  const std::set<std::string>& keep) {
+    std::set<std::string> needed = keep;
+    needed.insert({std::string(kCurrent), current.name, current.genesis_name});
+    if (current.snapshot) {
+        needed.insert(current.snapshot->state.name);
+        for (const ArchiveInfo& archive : current.snapshot->archives) needed.insert(archive.name());
+    }
+    int fault = 0;
+    const std::vector<std::string> names = files.list(snapshots, fault);
+    if (fault != 0) return io_error("can't list", snapshots, fault);
+    uint32_t removed = 0;
+    for (const std::string& name : names) {
+        if (!is_ours(name) || needed.contains(name)) continue;
+        const io::FileResult done = files.remove(snapshots + "/" + name);
+        if (done.error != 0 && done.error != ENOENT)
+            return io_error("can't remove", snapshots + "/" + name, done.error);
+        ++removed;
+    }
+    return removed;
+}
+
+}  // namespace raftd::snapshot

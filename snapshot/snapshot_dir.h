@@ -1,0 +1,69 @@
+// A snapshot at S (always an archive's end) and the directory `snapshot/` that holds it: the archives of the
+// log up to S, the replicated state at S, and a manifest that names them. The rename of CURRENT is the commit
+// point: before it the older snapshot (or the genesis) is in force, behind it the new one; whatever CURRENT
+// doesn't lead to is a leftover (H11). Byte formats: docs/formats.md. Blocking: at a start, or in jobs.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "snapshot/archive.h"
+#include "snapshot/manifest.h"
+#include "snapshot/state_file.h"
+
+namespace raftd::snapshot {
+
+/// A configuration as the log had it: both halves while it was joint, and who its members are.
+struct SnapshotConfig {
+    Index index{};
+    Membership membership;
+    std::vector<GenesisMember> infos;  // by id
+};
+
+/// Format 2 of a manifest; format 1 is a genesis (data_dir.h), which stays beside it for good.
+struct SnapshotManifest {
+    ClusterId cluster_id;
+    std::string cluster_name;
+    std::string genesis_name;  // file of the genesis' manifest, and the hash of its bytes
+    uint64_t genesis_hash = 0;
+    LogPoint at;                          // the log behind S
+    uint64_t revision = 0;                // of the snapshot at this S: fewer archives after a trim
+    uint32_t feature_level = 1;           // at S
+    std::vector<SnapshotConfig> configs;  // the newest ones up to S, all committed; at least one
+    std::set<NodeId> used_ids;
+    StateFileInfo state;
+    std::vector<ArchiveInfo>
+        archives;  // in order, each going on where the one before ends; the last ends at S
+
+    /// `manifest-S.json`, or with the revision behind.
+    std::string name() const;
+    /// The log before the first entry that archives hold.
+    const LogPoint& begin() const { return archives.front().before; }
+};
+std::string encode_snapshot(const SnapshotManifest& manifest);
+/// Errors: damaged (not what encode_snapshot writes, or parts that contradict each other), too_new.
+Result<SnapshotManifest> parse_snapshot(std::string_view text);
+
+/// What CURRENT leads to.
+struct Current {
+    std::string name;  // of the manifest in force
+    Manifest genesis;
+    std::string genesis_name;
+    std::optional<SnapshotManifest> snapshot;
+    /// Where the log above begins.
+    LogPoint base() const { return snapshot ? snapshot->at : genesis_point(genesis); }
+};
+/// `snapshots`: the directory. Errors: damaged, too_new, io.
+Result<Current> read_current(io::Files& files, const std::string& snapshots);
+
+/// Puts `manifest` in force. Its archives and state file must be there under their names, synced; their names
+/// needn't be. Kept when this returns well; an error leaves what was in force. Errors: io.
+Result<void> put_in_force(io::Files& files, const std::string& snapshots, const SnapshotManifest& manifest);
+
+/// Removes what `current` doesn't lead to, but for `keep` (names). Returns how many files went. Errors: io.
+Result<uint32_t> remove_leftovers(io::Files& files, const std::string& snapshots, const Current& current,
+                                  const std::set<std::string>& keep = {});
+
+}  // namespace raftd::snapshot

@@ -1,0 +1,180 @@
+// The manifest of a snapshot as canonical JSON, and back. Beside manifest.cpp the only includer of the JSON
+// library in snapshot/.
+#include "base/checksum.h"
+#include "base/features.h"
+#include "snapshot/manifest_json.h"
+#include "snapshot/snapshot_dir.h"
+
+namespace raftd::snapshot {
+namespace {
+
+constexpr uint64_t kFormat = 2;
+
+Error bad(std::string_view why) {
+    return error(Errc::damaged, "the snapshot's manifest: " + std::string(why));
+}
+
+Json json_of(const LogPoint& point) {
+    return {{"index", raw(point.index)},
+            {"term", raw(point.term)},
+            {"chain", to_hex(point.chain)},
+            {"lsn_next", raw(point.lsn_next)},
+            {"timestamp_ms", point.timestamp_ms}};
+}
+
+LogPoint point_in(const Json& json) {
+    return {Index{json.at("index").get<uint64_t>()}, Term{json.at("term").get<uint64_t>()},
+            hash_in(json, "chain"), Lsn{json.at("lsn_next").get<uint64_t>()},
+            json.at("timestamp_ms").get<uint64_t>()};
+}
+
+Json json_of(const std::vector<Member>& half) {
+    Json list = Json::array();
+    for (const Member& member : half)
+        list.push_back({{"id", raw(member.id)},
+                        {"learner", member.learner},
+                        {"promote", member.promote},
+                        {"priority", member.priority}});
+    return list;
+}
+
+std::vector<Member> half_in(const Json& json) {
+    std::vector<Member> half;
+    for (const Json& member : json)
+        half.push_back({NodeId{member.at("id").get<uint64_t>()}, member.at("learner").get<bool>(),
+                        member.at("promote").get<bool>(), member.at("priority").get<uint8_t>()});
+    return half;
+}
+
+Json json_of(const SnapshotConfig& config) {
+    Json infos = Json::array();
+    for (const GenesisMember& info : config.infos) infos.push_back(snapshot::json_of(info));
+    return {{"index", raw(config.index)},
+            {"now", json_of(config.membership.now)},
+            {"next", json_of(config.membership.next)},
+            {"leave_joint", config.membership.leave_joint},
+            {"members", std::move(infos)}};
+}
+
+SnapshotConfig config_in(const Json& json) {
+    SnapshotConfig config;
+    config.index = Index{json.at("index").get<uint64_t>()};
+    config.membership.now = half_in(json.at("now"));
+    config.membership.next = half_in(json.at("next"));
+    config.membership.leave_joint = json.at("leave_joint").get<bool>();
+    for (const Json& info : json.at("members")) config.infos.push_back(member_in(info));
+    return config;
+}
+
+ContentHash content_hash_in(const Json& json) {
+    const auto& text = json.at("sha256").get_ref<const std::string&>();
+    const std::optional<Uuid> high = parse_uuid(text.substr(0, 32)), low = parse_uuid(text.substr(32));
+    if (text.size() != 64 || !high || !low) throw std::invalid_argument("sha256 is not 64 hex digits");
+    ContentHash hash;
+    const uint64_t words[4] = {high->high, high->low, low->high, low->low};
+    for (size_t i = 0; i < hash.size(); ++i) hash[i] = static_cast<uint8_t>(words[i / 8] >> (56 - i % 8 * 8));
+    return hash;
+}
+
+Json json_of(const ArchiveInfo& archive) {
+    return {{"before", json_of(archive.before)},
+            {"end", json_of(archive.end)},
+            {"content_bytes", archive.content_bytes},
+            {"file_bytes", archive.file_bytes},
+            {"sha256", to_hex(archive.hash)}};
+}
+
+ArchiveInfo archive_in(const Json& json) {
+    return {point_in(json.at("before")), point_in(json.at("end")), json.at("content_bytes").get<uint64_t>(),
+            json.at("file_bytes").get<uint64_t>(), content_hash_in(json)};
+}
+
+SnapshotManifest manifest_in(const Json& json) {
+    SnapshotManifest manifest;
+    manifest.cluster_id = uuid_in(json, "cluster_id");
+    manifest.cluster_name = json.at("cluster_name").get<std::string>();
+    manifest.genesis_name = json.at("genesis").get<std::string>();
+    manifest.genesis_hash = hash_in(json, "genesis_hash");
+    manifest.at = point_in(json.at("at"));
+    manifest.revision = json.at("revision").get<uint64_t>();
+    manifest.feature_level = json.at("feature_level").get<uint32_t>();
+    for (const Json& config : json.at("configurations")) manifest.configs.push_back(config_in(config));
+    for (const Json& id : json.at("used_ids")) manifest.used_ids.insert(NodeId{id.get<uint64_t>()});
+    const Json& state = json.at("state");
+    manifest.state = {state_file_name(manifest.at.index), state.at("bytes").get<uint64_t>(),
+                      content_hash_in(state)};
+    for (const Json& archive : json.at("archives")) manifest.archives.push_back(archive_in(archive));
+    return manifest;
+}
+
+/// Why the parts contradict each other; nothing when they don't.
+std::optional<std::string> contradiction(const SnapshotManifest& manifest) {
+    if (manifest.archives.empty() || manifest.archives.back().end != manifest.at)
+        return "the archives don't end where the snapshot stands";
+    for (size_t i = 0; i < manifest.archives.size(); ++i) {
+        const ArchiveInfo& archive = manifest.archives[i];
+        if (archive.end.index <= archive.before.index ||
+            (i != 0 && manifest.archives[i - 1].end != archive.before))
+            return "the archives don't join";
+    }
+    if (manifest.configs.empty() || manifest.configs.back().index > manifest.at.index)
+        return "no configuration at the snapshot";
+    for (size_t i = 1; i < manifest.configs.size(); ++i)
+        if (manifest.configs[i - 1].index >= manifest.configs[i].index)
+            return "the configurations aren't in order";
+    if (manifest.genesis_name.empty() || manifest.genesis_name.find('/') != std::string::npos)
+        return "no name of a genesis";
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::string SnapshotManifest::name() const {
+    std::string text = "manifest-" + std::to_string(raw(at.index));
+    if (revision != 0) text += "-" + std::to_string(revision);
+    return text + ".json";
+}
+
+std::string encode_snapshot(const SnapshotManifest& manifest) {
+    Json configs = Json::array(), ids = Json::array(), archives = Json::array();
+    for (const SnapshotConfig& config : manifest.configs) configs.push_back(json_of(config));
+    for (NodeId id : manifest.used_ids) ids.push_back(raw(id));
+    for (const ArchiveInfo& archive : manifest.archives) archives.push_back(json_of(archive));
+    Json json = {{"format", kFormat},
+                 {"cluster_id", to_hex(manifest.cluster_id)},
+                 {"cluster_name", manifest.cluster_name},
+                 {"genesis", manifest.genesis_name},
+                 {"genesis_hash", to_hex(manifest.genesis_hash)},
+                 {"at", json_of(manifest.at)},
+                 {"revision", manifest.revision},
+                 {"feature_level", manifest.feature_level},
+                 {"configurations", std::move(configs)},
+                 {"used_ids", std::move(ids)},
+                 {"state", {{"bytes", manifest.state.bytes}, {"sha256", to_hex(manifest.state.hash)}}},
+                 {"archives", std::move(archives)}};
+    return json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+Result<SnapshotManifest> parse_snapshot(std::string_view text) {
+    try {
+        const Json json = Json::parse(text);
+        const auto format = json.at("format").get<uint64_t>();
+        if (format > kFormat)
+            return error(Errc::too_new, "the snapshot's manifest has format " + std::to_string(format) +
+                                            ", this version knows " + std::to_string(kFormat));
+        if (format != kFormat) return bad("is a genesis");
+        SnapshotManifest manifest = manifest_in(json);
+        if (manifest.feature_level > feature_level_max())
+            return error(Errc::too_new,
+                         "the snapshot asks for feature level " + std::to_string(manifest.feature_level) +
+                             ", this version knows " + std::to_string(feature_level_max()),
+                         "install the version that the other members run, then start this one again");
+        if (auto why = contradiction(manifest)) return bad(*why);
+        if (encode_snapshot(manifest) != text) return bad("is not in canonical form");
+        return manifest;
+    } catch (const std::exception& e) {
+        return bad(e.what());
+    }
+}
+
+}  // namespace raftd::snapshot
