@@ -25,6 +25,10 @@ struct LogSettings {
     uint64_t disk_free_min = 256u << 20;
     uint64_t disk_free_reserve = 128u << 20;
 };
+struct SnapshotSettings {
+    uint64_t wal_keep_bytes = 256u << 20;  // of segments, below the newest snapshot
+    uint32_t compression = 1;
+};
 struct LimitSettings {
     uint32_t connections_max = 4096;
     uint32_t tails_max = 1024;
@@ -48,6 +52,7 @@ struct NodeSettings {
     std::string listen_exposure = "loopback";  // or "unencrypted": other addresses too, in the clear
     RaftSettings raft;
     LogSettings log;
+    SnapshotSettings snapshot;
     LimitSettings limits;
     LoggingSettings logging;
     DebugSettings debug;

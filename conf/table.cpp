@@ -51,6 +51,12 @@ constexpr Setting kTable[] = {
     {"log", "disk_free_reserve", BytesField{[](S& s) -> uint64_t& { return s.log.disk_free_reserve; }}, 0,
      kTiB, "", false, "kept free for what heals a full disk"},
 
+    {"snapshot", "wal_keep_bytes", BytesField{[](S& s) -> uint64_t& { return s.snapshot.wal_keep_bytes; }}, 0,
+     kTiB, "", false,
+     "files of the write-ahead log kept below the newest snapshot, for members that are behind", kReloadable},
+    {"snapshot", "compression", CountField{[](S& s) -> uint32_t& { return s.snapshot.compression; }}, 1, 19,
+     "", false, "level of zstd for archives; a higher one is smaller and slower", kReloadable},
+
     {"limits", "connections_max", CountField{[](S& s) -> uint32_t& { return s.limits.connections_max; }}, 8,
      65536, "", false, "connections at a time"},
     {"limits", "tails_max", CountField{[](S& s) -> uint32_t& { return s.limits.tails_max; }}, 1, 65536, "",

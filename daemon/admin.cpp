@@ -124,11 +124,14 @@ void Admin::fill_status(pb::Status& status, NodeId leader) const {
     status.set_last_index(raw(view.last));
     status.set_last_lsn(raw(replica_.buffer().end().lsn_next) - 1);
     const State& state = pump_.applier().state();
-    status.set_first_lsn(raw(std::max(wal_.base().lsn_next, state.first_lsn())));
+    status.set_first_lsn(raw(std::max(pump_.reader().base().lsn_next, state.first_lsn())));
     status.set_first_index(raw(state.first_index()));
     status.set_cursors(state.retained().cursors().size());
     if (const Checkpoint* newest = state.retained().newest()) status.set_checkpoint_upto(raw(newest->upto));
     status.set_wal_bytes(wal_.bytes());
+    status.set_archive_bytes(pump_.reader().archive_bytes());
+    if (const auto& snapshot = pump_.compaction().newest())
+        status.set_snapshot_lsn(raw(snapshot->at.lsn_next) - 1);
     status.set_applied_index(raw(pump_.applier().state().applied()));
     status.set_producers(pump_.applier().state().producers());
     status.set_uptime_ms(static_cast<uint64_t>((context_.now - context_.started).ns / 1'000'000));

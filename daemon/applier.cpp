@@ -16,6 +16,8 @@ constexpr Duration kReadAgainAfter = seconds(1);
 constexpr uint64_t kWriteAtBytes = 1u << 20;
 constexpr Duration kWriteWithin = seconds(1);
 constexpr Duration kWriteWithinBehind = seconds(5);
+/// The feature level that brought archives.
+constexpr uint32_t kArchivesSince = level_of(EntryKind::cut);
 constexpr uint32_t kOpenWaitDoublings = 5;  // 1 s to 32 s between tries to open the store anew
 
 /// A kind or a level that this program doesn't know: going on would give another state than the others have.
@@ -43,15 +45,19 @@ struct Applier::StoreJob final : io::Job {
     enum class What : uint8_t { write, open } what = What::write;
     std::unique_ptr<snapshot::Store> store;
     snapshot::StoreMaker* maker = nullptr;
-    snapshot::StoreBatch batch;  // write
-    bool flush = false;          // write: then make it durable
-    bool anew = false;           // open: throw away what there is
-    LogPoint stored;             // open: what the store should have
+    snapshot::StoreBatch batch;     // write
+    bool flush = false;             // write: then make it durable
+    bool anew = false;              // open: throw away what there is
+    LogPoint stored;                // open: what the store should have
+    std::optional<StatePoint> end;  // write: then save the state there as a file
+    std::string dir;                // of that file
+    std::optional<Result<snapshot::StateFileInfo>> file;
     std::optional<Error> error;
 
-    void run(io::Files&) noexcept override {
+    void run(io::Files& files) noexcept override {
         auto done = what == What::write ? write() : open();
         if (!done) error = done.error();
+        if (done && end) file = snapshot::write_state_file(files, dir, end->at, *store);
     }
     Result<void> write() {
         if (!batch.keys.empty()) TRY_VOID(store->write(batch));
@@ -130,8 +136,27 @@ void Applier::apply(ByteView entries, Index upto) {
             context_.log(LogLevel::error, "producer_order")("index", header->index)(
                 "producer", header->producer)("epoch", header->producer_epoch)("sequence", header->sequence);
         }
+        if (effects.archive_end) note_archive_end();
         for (StateListener* listener : listeners_) listener->applied(*header, effects);
     }
+}
+
+/// The store is brought exactly here before it gets anything newer. When another end comes first, the older
+/// one is passed over: the newer snapshot has all that it would have had.
+void Applier::note_archive_end() {
+    const bool behind_newest = state_.applied() > context_.dir.base.index;
+    if (maker_ == nullptr || state_.feature_level() < kArchivesSince || !behind_newest) return;
+    end_wanted_ = StatePoint{state_.point(), state_.feature_level(), state_.configs(), state_.used_ids()};
+    snapshot::StoreBatch newer;
+    take_dirty(newer);
+    end_batch_.mark = newer.mark;
+    for (auto& [key, value] : newer.keys) end_batch_.keys[key] = std::move(value);
+}
+
+void Applier::take_dirty(snapshot::StoreBatch& into) {
+    state_.take_dirty(into);
+    into.mark.cluster_id = context_.dir.identity.cluster_id;
+    into.mark.incarnation = context_.dir.identity.incarnation;
 }
 
 /// In the simulator: nobody is forgotten before the log's time says so.
@@ -192,7 +217,7 @@ void Applier::write_behind() {
     if (state_.applied() > stored_.index && changed_at_ == kNever) changed_at_ = context_.now;
     const bool large = !behind() && state_.dirty_bytes() >= kWriteAtBytes;
     const bool due = changed_at_ != kNever && (large || context_.now >= write_at());
-    if (due || flush_wanted_) write_now();
+    if (due || end_wanted_ || flush_wanted_) write_now();
 }
 
 void Applier::write_now() {
@@ -200,10 +225,12 @@ void Applier::write_now() {
     job->store = std::move(store_);
     if (!unwritten_.keys.empty()) {
         job->batch = std::exchange(unwritten_, {});
+    } else if (end_wanted_) {
+        job->batch = std::exchange(end_batch_, {});
+        job->end = std::exchange(end_wanted_, std::nullopt);
+        job->dir = context_.dir.path + "/snapshot";
     } else {
-        state_.take_dirty(job->batch);
-        job->batch.mark.cluster_id = context_.dir.identity.cluster_id;
-        job->batch.mark.incarnation = context_.dir.identity.incarnation;
+        take_dirty(job->batch);
         job->flush = std::exchange(flush_wanted_, false);
     }
     changed_at_ = kNever;
@@ -240,8 +267,10 @@ void Applier::write_done(StoreJob& job) {
     if (job.error) {
         unwritten_ = std::move(job.batch);
         flush_wanted_ |= job.flush;
+        if (job.end) saved_ = StateSaved{std::move(*job.end), *job.error};
         return failed(*job.error);  // the store goes with the job
     }
+    if (job.end) saved_ = StateSaved{std::move(*job.end), std::move(*job.file)};
     store_ = std::move(job.store);
     stored_ = job.batch.mark.applied;
     failures_ = 0;
@@ -253,7 +282,8 @@ void Applier::open_done(StoreJob& job) {
     if (job.error) return failed(*job.error);
     store_ = std::move(job.store);
     if (job.anew) {
-        unwritten_ = {};
+        unwritten_ = end_batch_ = {};
+        end_wanted_.reset();  // only what stands in memory is known, and that is newer
         state_.all_dirty();
         stored_ = {};
     }

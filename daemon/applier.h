@@ -10,6 +10,7 @@
 
 #include "daemon/log_reader.h"
 #include "daemon/state.h"
+#include "snapshot/state_file.h"
 
 namespace raftd::daemon {
 
@@ -31,14 +32,29 @@ struct LoadedState {
 /// What a start has at hand before there is a node.
 struct Start {
     LogSink& sink;
+    io::Files& files;
     const NodeOptions& options;
     const snapshot::DataDir& dir;
     LogLine log(LogLevel level, std::string_view event) const { return LogLine(sink, level, event); }
 };
 /// Opens the store and takes its state, if it is this directory's and fits the log; else begins with the
-/// genesis and an empty store. Says which in the log. Blocking, at a start, before there is a core: ids never
-/// return, and of those whose configurations have left the log only the state knows (B79).
+/// newest snapshot's, or the genesis', and an empty store. Says which in the log. Blocking, at a start,
+/// before there is a core: ids never return, and of those whose configurations have left the log only the
+/// state knows (B79).
 LoadedState load_state(const Start& start, wal::Wal& wal, const LogPoint& log_end);
+
+/// The end of an archive, as the state was there: what a snapshot at this point says of it.
+struct StatePoint {
+    LogPoint at;
+    uint32_t feature_level = 1;
+    std::map<Index, std::string> configs;  // bodies of membership entries; the newest ones
+    std::set<NodeId> used_ids;
+};
+/// The state there as a file, or why there is none.
+struct StateSaved {
+    StatePoint point;
+    Result<snapshot::StateFileInfo> file;
+};
 
 class Applier {
 public:
@@ -61,6 +77,9 @@ public:
     void flush_soon() { flush_wanted_ = true; }
     /// Nothing of flush_soon() is left, or the store is out of order.
     bool flushed() const;
+    /// A file of the state at an archive's end was written (or not): once each, the newest one only when
+    /// several came at once.
+    std::optional<StateSaved> take_saved() { return std::exchange(saved_, std::nullopt); }
     /// The store refused a write and has not been opened anew since.
     bool store_failed() const { return failures_ != 0; }
     Index stored() const { return stored_.index; }
@@ -69,6 +88,8 @@ private:
     struct StoreJob;
     void apply_from_memory(Index upto, uint32_t entries_max);
     void apply(ByteView entries, Index upto);
+    void note_archive_end();
+    void take_dirty(snapshot::StoreBatch& into);
     void check_expiry(const EntryHeader& header, ByteView body) const;
     void read(Index first, Index upto);
     void note_current();
@@ -98,6 +119,11 @@ private:
     std::unique_ptr<snapshot::Store> store_;  // nothing: with the job, or out of order
     LogPoint stored_;                         // behind the last batch written
     snapshot::StoreBatch unwritten_;          // refused: to be written again first
+    /// To be saved as a file; `end_batch_` brings the store exactly there and is written before newer
+    /// changes.
+    std::optional<StatePoint> end_wanted_;
+    snapshot::StoreBatch end_batch_;
+    std::optional<StateSaved> saved_;
     bool job_under_way_ = false;
     bool flush_wanted_ = false;
     Instant changed_at_ = kNever;  // since when the state is ahead of the store

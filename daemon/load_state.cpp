@@ -36,9 +36,19 @@ std::optional<std::string> misfit(const Start& start, const StoreMark& mark, wal
     return std::nullopt;
 }
 
-State genesis_state(const Start& start) {
-    return State(start.options.state_limits, start.dir.base, start.dir.manifest.feature_level,
-                 genesis_configuration(start.dir.manifest));
+/// As the newest snapshot has it, or the genesis.
+State base_state(const Start& start) {
+    const snapshot::Current& current = start.dir.current;
+    if (!current.snapshot)
+        return State(start.options.state_limits, start.dir.base, current.genesis.feature_level,
+                     genesis_configuration(current.genesis));
+    auto file = snapshot::StateFile::open(start.files, start.dir.path + "/snapshot", current.snapshot->state);
+    Result<State> state = file ? State::load(start.options.state_limits, *file) : file.error();
+    if (state && state->point() == start.dir.base) return std::move(*state);
+    fatal(ExitCode::damaged,
+          "the state of the snapshot at entry " + std::to_string(raw(start.dir.base.index)) +
+              " can't be read: " + (state ? "it stands at another entry" : state.error().what) +
+              " (hint: raftctl member replace gives this member a new data directory)");
 }
 
 Result<State> take_state(const Start& start, const snapshot::Store& store, wal::Wal& wal,
@@ -53,9 +63,9 @@ Result<State> take_state(const Start& start, const snapshot::Store& store, wal::
 
 LoadedState load_state(const Start& start, wal::Wal& wal, const LogPoint& log_end) {
     snapshot::StoreMaker* maker = start.options.store;
-    LoadedState loaded{genesis_state(start), nullptr, start.dir.base, true};
-    if (maker == nullptr) return loaded;
+    if (maker == nullptr) return {base_state(start), nullptr, start.dir.base, true};
     std::string why;
+    std::unique_ptr<snapshot::Store> empty;
     if (auto opened = maker->open()) {
         Result<State> taken = take_state(start, **opened, wal, log_end);
         if (taken && taken->feature_level() > feature_level_max())
@@ -72,12 +82,13 @@ LoadedState load_state(const Start& start, wal::Wal& wal, const LogPoint& log_en
             return {std::move(*taken), std::move(*opened), stored, false};
         }
         why = taken.error().what;
-        if (taken.error().code == Errc::not_found) loaded.store = std::move(*opened);
+        if (taken.error().code == Errc::not_found) empty = std::move(*opened);
     } else {
         why = opened.error().what;
     }
     start.log(LogLevel::info, "state_rebuilt")("why", why)("from", raw(start.dir.base.index))(
         "log_end", raw(log_end.index));
+    LoadedState loaded{base_state(start), std::move(empty), start.dir.base, true};
     if (loaded.store) return loaded;
     if (auto removed = maker->remove(); !removed) why = removed.error().what;
     if (auto opened = maker->open()) {

@@ -1,19 +1,22 @@
-// The one reader of the logical log: from the buffer at once, from files in a while. Tails, slow followers
-// and the pump itself read through it, so where a truncation cut is known in one place (H28).
+// The one reader of the logical log: from the buffer at once, from files in a while. Tails, slow followers,
+// compaction and the pump itself read through it, so where a truncation cut is known in one place (H28). What
+// segments no longer hold comes from archives, in the same shape; followers are served from segments only.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <unordered_map>
 
 #include "daemon/context.h"
 #include "daemon/replica.h"
+#include "snapshot/archive.h"
 #include "wal/wal.h"
 
 namespace raftd::daemon {
 
 /// What a read from files was for; comes back with its result.
 struct ReadFor {
-    enum class Who : uint8_t { follower, late_send, tail, follower_point, commit_point, state };
+    enum class Who : uint8_t { follower, late_send, tail, follower_point, commit_point, state, compaction };
     Who who;
     uint64_t a = 0, b = 0, c = 0;  // follower: fetch id, node; tail: connection, stream, generation
     raft::msg::Append append{};    // late_send: what it is for
@@ -21,29 +24,46 @@ struct ReadFor {
 
 class LogReader {
 public:
-    LogReader(Context& context, Replica& replica, wal::Wal& wal)
-        : context_(context), replica_(replica), wal_(wal) {}
+    LogReader(Context& context, Replica& replica, wal::Wal& wal);
+    ~LogReader();
 
     /// [first, last] of at most bytes_max (at least one entry) from memory; nothing when `first` isn't there.
     std::optional<Index> in_memory(Index first, Index upto, uint64_t bytes_max,
                                    std::vector<Slice>& out) const;
-    /// The entry before the first one there is; its lsn_next is the first LSN.
-    LogPoint base() const { return wal_.base(); }
+    /// The entry before the first one there is, in segments or archives; its lsn_next is the first LSN.
+    LogPoint base() const;
     bool holds(Index index) const { return replica_.buffer().holds(index); }  // in memory
     /// Begins a read from files; the result comes with take().
     void from_files(const wal::ReadRequest& request, const ReadFor& purpose);
+    /// Of a read of archives.
+    void completed(io::Completed& done);
     struct Done {
         ReadFor purpose;
         wal::ReadResult result;
     };
     std::optional<Done> take();
 
+    /// The archives of the snapshot in force, in order, each going on where the one before ends.
+    void set_archives(std::vector<snapshot::ArchiveInfo> archives) { archives_ = std::move(archives); }
+    const std::vector<snapshot::ArchiveInfo>& archives() const { return archives_; }
+    uint64_t archive_bytes() const;  // of their files
+
 private:
+    struct ArchiveJob;
+    struct Pending {
+        wal::ReadRequest request;
+        ReadFor purpose;
+    };
+    const snapshot::ArchiveInfo* archive_for(const wal::ReadRequest& request) const;
+    void read_archive(const snapshot::ArchiveInfo& archive, const Pending& pending, uint32_t room);
+
     Context& context_;
     Replica& replica_;
     wal::Wal& wal_;
+    std::vector<snapshot::ArchiveInfo> archives_;
     uint64_t cookie_last_ = 0;
-    std::unordered_map<uint64_t, ReadFor> under_way_;
+    std::unordered_map<uint64_t, Pending> under_way_;
+    std::deque<Done> done_;
 };
 
 }  // namespace raftd::daemon

@@ -28,6 +28,8 @@ std::vector<std::byte> encode_configuration(const Membership& membership, const 
 /// Nothing when it isn't whole, breaks a bound, or lacks somebody's info. The index is the entry's.
 std::optional<Configuration> decode_configuration(Index index, ByteView body);
 Configuration genesis_configuration(const snapshot::Manifest& manifest);
+/// In force where the log begins: the newest at or below `base` that a start knows of.
+Configuration configuration_at(const snapshot::Current& current, Index base);
 
 /// The configurations of the log: the newest is in force.
 class Members {

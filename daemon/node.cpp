@@ -7,6 +7,7 @@
 #include "conf/units.h"
 #include "daemon/admin.h"
 #include "daemon/applier.h"
+#include "daemon/compaction.h"
 #include "daemon/fault_requests.h"
 #include "daemon/feature_changes.h"
 #include "daemon/leaving.h"
@@ -27,9 +28,10 @@ raft::Options core_options(const conf::NodeSettings& settings, const snapshot::M
     return options;
 }
 
-Result<std::vector<Configuration>> configs_of(const snapshot::Manifest& manifest,
-                                              const wal::Recovered& found) {
-    std::vector<Configuration> configs{genesis_configuration(manifest)};
+/// The configuration where the log begins, then each in the log. Where that lies below the snapshot, the
+/// snapshot's older configurations say; they are committed, so which of them stands there matters to nobody.
+Result<std::vector<Configuration>> configs_of(const snapshot::Current& current, const wal::Recovered& found) {
+    std::vector<Configuration> configs{configuration_at(current, found.base.index)};
     for (const auto& config : found.configs) {
         auto decoded = decode_configuration(config.index, config.body);
         if (!decoded)
@@ -89,6 +91,7 @@ struct Node::Parts {
     Replica replica;
     LogReader reader;
     Applier applier;
+    Compaction compaction;
     Peers peers;
     Clients clients;
     ChainWatch chains;
@@ -127,6 +130,7 @@ struct Node::Parts {
                   options.black_box),
           reader(context, replica, *wal),
           applier(with_time(context), reader, options.store, std::move(state)),
+          compaction(context, replica, *wal, reader, applier),
           peers(context),
           clients(context),
           chains(context, replica),
@@ -143,6 +147,7 @@ struct Node::Parts {
         pump.attach(appends, tails, producers);
         pump.attach(retention_requests, retention);
         admin.attach(retention_requests);
+        pump.attach(compaction);
         applier.attach(&producers);
         applier.attach(&retention);
         applier.attach(&retention_requests);
@@ -190,11 +195,13 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
                              .disk_free_reserve = options.settings.log.disk_free_reserve,
                              .salt_seed = random.next(),
                              .token_tag = static_cast<uint64_t>(TokenTag::wal)};
+    for (const std::string& note : dir.notes)
+        LogLine(world.log, LogLevel::warn, "snapshot_leftovers")("why", note);
     TRY(found, wal::open(world, wal_options));
-    TRY(configs, configs_of(dir.manifest, found));
+    TRY(configs, configs_of(dir.current, found));
     std::vector<ConfigAt> core_configs;
     for (const Configuration& config : configs) core_configs.push_back({config.index, config.membership});
-    LoadedState state = load_state({world.log, options, dir}, *found.wal, found.last);
+    LoadedState state = load_state({world.log, world.files, options, dir}, *found.wal, found.last);
     const std::set<NodeId>& used = state.state.used_ids();
     raft::Restart restart{.hard = found.hard,
                           .base = found.base.id(),
@@ -266,6 +273,7 @@ void Node::end_turn(Instant now) {
     while (auto probed = parts.peers.take_probed()) parts.changes.probed(*probed);
     parts.drain_log();
     parts.pump.turn();
+    parts.compaction.turn();
     parts.follow_members();
     parts.follow_alarms();
     parts.context.feature_level = parts.applier.state().feature_level();
@@ -296,6 +304,10 @@ Node::Use Node::use() const {
 }
 const Members& Node::members() const { return parts_->replica.members(); }
 const State& Node::state() const { return parts_->applier.state(); }
+const snapshot::SnapshotManifest* Node::snapshot() const {
+    const auto& newest = parts_->compaction.newest();
+    return newest ? &*newest : nullptr;
+}
 std::string Node::dump() const { return parts_->admin.dump(); }
 Faults& Node::faults() { return parts_->peers.faults(); }
 std::vector<std::byte> Node::black_box() const { return parts_->replica.black_box().bytes(); }
@@ -340,6 +352,8 @@ void Node::Parts::on(io::Completed& done) {
         case TokenTag::verify: return appends.verified(done, pump.leader());
         case TokenTag::boots: return peers.boots_written(number_of(done.token), done.error);
         case TokenTag::state: return applier.completed(done);
+        case TokenTag::archive: reader.completed(done); return drain_log();
+        case TokenTag::compact: return compaction.completed(done);
         case TokenTag::wal: break;
     }
     UNREACHABLE();
@@ -347,7 +361,12 @@ void Node::Parts::on(io::Completed& done) {
 
 void Node::Parts::drain_log() {
     if (auto id = wal->take_durable()) pump.durable(*id);
-    while (auto read = reader.take()) pump.read_done(read->purpose, read->result);
+    while (auto read = reader.take()) {
+        if (read->purpose.who == ReadFor::Who::compaction)
+            compaction.read_done(read->result);
+        else
+            pump.read_done(read->purpose, read->result);
+    }
 }
 
 void Node::Parts::on(io::Opened& opened) {
@@ -412,7 +431,7 @@ void Node::Parts::tick() {
 Instant Node::Parts::deadline() {
     if (pump.more()) return context.now;
     Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
-                           applier.deadline(), leaving.deadline(), retention.deadline()});
+                           applier.deadline(), compaction.deadline(), leaving.deadline(), retention.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);

@@ -13,6 +13,7 @@
 #include "daemon/state.h"
 #include "io/world.h"
 #include "raft/core.h"
+#include "snapshot/snapshot_dir.h"
 
 namespace raftd::daemon {
 
@@ -29,6 +30,7 @@ struct NodeOptions {
     uint64_t first_segment_bytes = 4u << 20;
     snapshot::StoreMaker* store = nullptr;  // of the replicated state; nothing: kept in memory only
     StateLimits state_limits{};             // equal on all members
+    bool archives_first = false;            // simulated: reads archives where segments would do as well
     bool black_box = true;  // keep the last events of the core; a seed repeats a simulation anyway
 };
 
@@ -67,7 +69,8 @@ public:
     std::optional<LogPoint> log_at(Index index) const;  // behind that entry, while it is in memory
     const State& state() const;                         // the replicated state, as far as it is applied
     const Members& members() const;                     // the configurations of the log
-    std::string dump() const;                           // `raftctl debug dump`
+    const snapshot::SnapshotManifest* snapshot() const;  // in force; nothing: the genesis
+    std::string dump() const;                            // `raftctl debug dump`
     std::vector<std::byte> black_box() const;
     Faults& faults();  // of its links, whatever the settings allow; for simulations
 

@@ -268,6 +268,7 @@ void Pump::read_done(const ReadFor& purpose, wal::ReadResult& result) {
             return;
         case ReadFor::Who::tail: tails_->read_done(purpose, result); return;
         case ReadFor::Who::state: applier_.read_done(result); return;
+        case ReadFor::Who::compaction: break;  // has its own way (daemon/node.cpp)
     }
 }
 
@@ -408,6 +409,7 @@ std::vector<std::string> Pump::alarms() const {
         alarms.push_back("clock_skew " + text_of(*skew, member_name(skew->member)));
     if (applier_.store_failed()) alarms.emplace_back("state_store");
     retention_->add_alarms(alarms);
+    if (!compaction_->trouble().empty()) alarms.emplace_back("snapshot");
     if (context_.counters.chain_mismatches != 0) alarms.emplace_back("chain_mismatch");
     for (std::string& line : peers_.fault_lines()) alarms.push_back(std::move(line));
     return alarms;

@@ -10,6 +10,7 @@
 #include "daemon/append.h"
 #include "daemon/applier.h"
 #include "daemon/chain_watch.h"
+#include "daemon/compaction.h"
 #include "daemon/log_reader.h"
 #include "daemon/peers.h"
 #include "daemon/tail.h"
@@ -50,6 +51,10 @@ public:
         return std::exchange(transfer_end_, std::nullopt);
     }
     const Applier& applier() const { return applier_; }
+    const LogReader& reader() const { return reader_; }
+    /// Whose trouble is an alarm; attached before the first turn.
+    void attach(const Compaction& compaction) { compaction_ = &compaction; }
+    const Compaction& compaction() const { return *compaction_; }
     /// Something is left for another turn at once.
     bool more() const { return more_; }
 
@@ -95,6 +100,7 @@ private:
     Producers* producers_ = nullptr;
     RetentionRequests* requests_ = nullptr;
     const Retention* retention_ = nullptr;
+    const Compaction* compaction_ = nullptr;
 
     raft::Output output_;
     std::optional<raft::Output::TransferEnd> transfer_end_;

@@ -162,7 +162,7 @@ void Tails::place(Tail& tail) {
     switch (tail.from) {
         case TailFrom::first:
             if (first_lsn() == reader_.base().lsn_next)
-                return begin(tail, replica_.core().view().base.index + 1);
+                return begin(tail, reader_.base().index + 1);
             if (lsn_first >= lsn_end) return begin(tail, committed_.index + 1);
             lsn = lsn_first;
             break;
@@ -247,7 +247,7 @@ void Tails::read_done(const ReadFor& purpose, wal::ReadResult& result) {
             return;
         case wal::ReadCode::gone:
             // Committed entries are never cut; a read that raced with a roll is simply tried again.
-            if (tail->next > replica_.core().view().base.index || locating) {
+            if (tail->next > reader_.base().index || locating) {
                 tail->phase = locating ? Phase::behind : Phase::streaming;
                 return;
             }

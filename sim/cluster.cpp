@@ -206,10 +206,12 @@ void Cluster::start(uint32_t number) {
     options.settings.limits.append_queue_bytes_max = options_.append_queue_bytes_max;
     options.settings.log.segment_bytes = options_.segment_bytes;
     options.settings.log.buffer_bytes = options_.buffer_bytes;
+    options.settings.snapshot.wal_keep_bytes = options_.wal_keep_bytes;
     options.settings.log.disk_free_min = options_.segment_bytes * 2;
     options.settings.log.disk_free_reserve = options_.segment_bytes;
     options.store = &process.store;
     options.state_limits = options_.state;
+    options.archives_first = options_.archives_first;
     options.simulated = true;
     options.black_box = false;  // a seed repeats the run anyway
     options.version = "simulated";
@@ -396,7 +398,13 @@ void Cluster::audit(uint32_t number) {
     image.crash(random, CrashPolicy::lose_all());
     SimWorld world(image, random.next());
     world.machine().run([&] {
-        auto found = wal::open(world.io(), wal_options(number));
+        wal::Options options = wal_options(number);
+        auto current = snapshot::read_current(world.machine().files(), std::string(kDataDir) + "/snapshot");
+        if (!current)
+            throw Violation(Ending::correctness,
+                            name_of(number) + " has no snapshot after a power cut: " + current.error().what);
+        options.base = current->base();
+        auto found = wal::open(world.io(), options);
         if (!found)
             throw Violation(Ending::correctness,
                             name_of(number) + " wouldn't start after a power cut: " + found.error().what);

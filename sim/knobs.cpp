@@ -100,6 +100,22 @@ void draw_churn(Random& random, Knobs& knobs) {
         knobs.cluster.priorities.push_back(static_cast<uint8_t>(random.chance(0.2) ? 1 : 0));
 }
 
+/// From a generator of its own: what the others draw stays as it is.
+void draw_archives(Knobs& knobs, Profile profile, uint64_t seed) {
+    Random random(seed ^ 0xa5c41e);
+    // Not many more than a hundred archives a run, however heavy its load: each snapshot names them all.
+    constexpr double kArchives = 64;
+    const double time_s = static_cast<double>(knobs.length.ns) / 1e9;
+    const double entries = time_s * (knobs.load.appends_per_second * knobs.clients + 20);
+    const double bytes = entries * (knobs.load.bytes_max + 200);
+    daemon::ArchiveLimits& limits = knobs.cluster.state.archive;
+    limits.bytes = std::max(uint64_t{16u << 10} << random.below(5), static_cast<uint64_t>(bytes / kArchives));
+    limits.entries = std::max(uint64_t{64} << random.below(5), static_cast<uint64_t>(entries / kArchives));
+    knobs.cluster.archives_first = !knobs.damage && random.chance(0.7);  // damage of archives isn't repaired
+    // Without faults nobody is ever behind.
+    if (profile == Profile::quiet) knobs.cluster.wal_keep_bytes = 0;
+}
+
 }  // namespace
 
 std::optional<Profile> parse_profile(std::string_view text) {
@@ -138,6 +154,7 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
     // Most runs are short, a few are long: log-uniform between 10 and 300 s.
     knobs.length = seconds(10) * (int64_t{1} << random.below(5)) + draw_time(random, {}, seconds(10));
     if (length) knobs.length = *length;
+    draw_archives(knobs, profile, seed);
     return knobs;
 }
 
@@ -160,6 +177,9 @@ std::string Knobs::text() const {
     number("one_name", shared_names);
     if (cluster.state.answers_each_max < 128)
         number("answers_each_max", static_cast<double>(cluster.state.answers_each_max));
+    number("archive_bytes", static_cast<double>(cluster.state.archive.bytes));
+    number("archive_entries", static_cast<double>(cluster.state.archive.entries));
+    flag("archives_first", cluster.archives_first);
     if (few_producers) number("producers_max", static_cast<double>(cluster.state.producers_max));
     number("segment_bytes", static_cast<double>(cluster.segment_bytes));
     flag("[network]", network);

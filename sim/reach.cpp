@@ -96,6 +96,7 @@ constexpr Point kPoints[] = {
     {"transfer_refused", kChurn},
     {"transfer_ended", kChurn},
     {"core_extended", kNowhere},
+    {"archives_compared", kAll},
 };
 static_assert(std::size(kPoints) == kReachCount);
 

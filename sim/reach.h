@@ -80,6 +80,7 @@ enum class Reach : uint8_t {
     transfer_refused,  // to a learner
     transfer_ended,    // the target was behind, dead or away
     core_extended,     // a healed majority needed more members, for a configuration not committed
+    archives_compared,  // of two members, with the same range
     count_,
 };
 inline constexpr size_t kReachCount = static_cast<size_t>(Reach::count_);

@@ -261,6 +261,7 @@ void Trial::run() {
         const daemon::Node& node = *cluster_->node(i);
         if (node.state().applied() != node.core().commit()) stuck("the replicated state isn't up to date");
         cluster_->truth().check_state(i, node.state());
+        if (const auto* snapshot = node.snapshot()) cluster_->truth().check_archives(i, snapshot->archives);
         cluster_->audit(i);
     }
 }

@@ -166,6 +166,16 @@ void Truth::check_state(uint32_t number, const daemon::State& state) {
     if (!first && at->second.member != number) reached_.hit(Reach::states_compared);
 }
 
+void Truth::check_archives(uint32_t number, const std::vector<snapshot::ArchiveInfo>& archives) {
+    for (const snapshot::ArchiveInfo& archive : archives) {
+        auto [at, first] = archives_.try_emplace(archive.first(), Archived{archive, number});
+        if (at->second.archive.end != archive.end || at->second.archive.hash != archive.hash)
+            violated(number, "has " + archive.name() + ", n" + std::to_string(at->second.member) + " has " +
+                                 at->second.archive.name());
+        if (!first && at->second.member != number) reached_.hit(Reach::archives_compared);
+    }
+}
+
 void Truth::follow_log(uint32_t number, Member& member, const daemon::Node& node, const LogPoint& end) {
     uint64_t before = member.chains.size() - 1, last = raw(end.index);
     uint64_t keep = std::min(before, last);

@@ -48,6 +48,8 @@ public:
     void count_lost_terms();
     /// Whoever has applied as much has the same replicated state.
     void check_state(uint32_t member, const daemon::State& state);
+    /// Archives that begin at one entry are the same on all members (H13).
+    void check_archives(uint32_t member, const std::vector<snapshot::ArchiveInfo>& archives);
     void sent(uint32_t from, uint32_t to, io::ConnClass kind, const proto::FrameHeader& header,
               ByteView payload) override;
     void arrived(uint32_t from, uint32_t to, const proto::FrameHeader& header, ByteView payload) override;
@@ -136,6 +138,11 @@ private:
         uint32_t member;  // who was there first
     };
     std::map<Index, Applied> states_;
+    struct Archived {
+        snapshot::ArchiveInfo archive;
+        uint32_t member;  // whose was seen first
+    };
+    std::map<Index, Archived> archives_;  // by first entry
     Instant commit_moved_at_{};
 };
 

@@ -40,6 +40,7 @@ public:
     void close_soon() override;
     void reset(const LogPoint& base) override;
     void drop_below(const LogPoint& point) override;
+    LogPoint droppable(Index upto, uint64_t keep_bytes) const override;
     LogPoint base() const override;
     std::optional<Instant> oldest_unsynced() const override;
     bool no_room() const override { return no_room_; }

@@ -144,6 +144,19 @@ void Log::drop_below(const LogPoint& point) {
     drop_more();
 }
 
+LogPoint Log::droppable(Index upto, uint64_t keep_bytes) const {
+    uint64_t left = 0;
+    for (const Segment& segment : segments_) left += segment.file_bytes;
+    size_t keep = 0;
+    while (keep + 1 < segments_.size()) {
+        const Segment& oldest = segments_[keep];
+        if (!oldest.sealed || oldest.logical_end.index > upto || left - oldest.file_bytes < keep_bytes) break;
+        left -= oldest.file_bytes;
+        ++keep;
+    }
+    return lowest_base({segments_.begin() + static_cast<std::ptrdiff_t>(keep), segments_.end()});
+}
+
 /// Oldest first, one at a time, each removal synced before the next: what is left never has a gap.
 void Log::drop_more() {
     if (dropping_id_ == 0 && !void_ids_.empty()) {

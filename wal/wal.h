@@ -122,6 +122,9 @@ public:
     virtual void reset(const LogPoint& base) = 0;
     /// Segments wholly at or below `upto` may go. `point` is the log behind entry `upto`.
     virtual void drop_below(const LogPoint& point) = 0;
+    /// Where the log would begin if segments wholly at or below `upto` went, as long as those that stay have
+    /// `keep_bytes`; its present base when none can go.
+    virtual LogPoint droppable(Index upto, uint64_t keep_bytes) const = 0;
 
     virtual LogPoint base() const = 0;
     /// When the oldest write that isn't durable yet was asked for; nothing: none waits (H20).

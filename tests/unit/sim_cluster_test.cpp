@@ -227,9 +227,9 @@ TEST(Reach, ABatchNamesWhatItMissed) {
     Reached reached;
     EXPECT_NE(reached.missing(Profile::swarm).find("vote_split"), std::string::npos);
     EXPECT_EQ(reached.missing(Profile::quiet),
-              "leader_elected restarted append_committed read_confirmed states_compared");
-    for (auto point :
-         {Reach::leader_elected, Reach::restarted, Reach::append_committed, Reach::states_compared})
+              "leader_elected restarted append_committed read_confirmed states_compared archives_compared");
+    for (auto point : {Reach::leader_elected, Reach::restarted, Reach::append_committed,
+                       Reach::states_compared, Reach::archives_compared})
         reached.hit(point);
     EXPECT_EQ(reached.missing(Profile::quiet), "read_confirmed");
     reached.hit(Reach::read_confirmed);

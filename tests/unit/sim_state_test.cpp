@@ -7,8 +7,15 @@
 namespace raftd::sim {
 namespace {
 
+/// No archive ends, so there is nothing but the store and the log (sim_snapshot_test.cpp has the rest).
+ClusterOptions without_snapshots() {
+    ClusterOptions options;
+    options.state.archive = {.bytes = UINT64_MAX, .entries = UINT64_MAX};
+    return options;
+}
+
 struct StateTest : SimFixture, testing::Test {
-    StateTest() : SimFixture(21) {}
+    StateTest() : SimFixture(21, without_snapshots()) {}
 
     void SetUp() override {
         start_all();

@@ -57,6 +57,10 @@ TEST(SnapshotManifest, SaysAllOfItAndReadsBack) {
     EXPECT_EQ(back->archives, manifest.archives);
     EXPECT_EQ(back->used_ids, manifest.used_ids);
     EXPECT_EQ(back->state, manifest.state);
+    EXPECT_EQ(text.find(' '), std::string::npos);
+    const std::string point =
+        "{\"chain\":\"000000000000008c\",\"index\":20,\"lsn_next\":21,\"term\":2,\"timestamp_ms\":20}";
+    EXPECT_NE(text.find("\"end\":" + point), std::string::npos) << text;
     ASSERT_EQ(back->configs.size(), 1u);  // B39, B40: with both halves, and as it was at S
     EXPECT_EQ(back->configs[0].membership, manifest.configs[0].membership);
     EXPECT_EQ(back->configs[0].infos[1].client, "h:4");

@@ -1,0 +1,266 @@
+#include "daemon/compaction.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/planted.h"
+
+namespace raftd::daemon {
+namespace {
+
+constexpr uint64_t kPieceBytes = 1u << 20;  // read and archived at once
+constexpr Duration kRetryAfter = seconds(1);
+constexpr uint32_t kRetryDoublings = 6;  // 1 s to 64 s between tries
+
+snapshot::SnapshotConfig config_of(Index index, std::string_view body) {
+    std::optional<Configuration> config = decode_configuration(index, as_bytes(body));
+    CHECK(config.has_value());  // the state keeps only such
+    snapshot::SnapshotConfig made{index, config->membership, {}};
+    for (const auto& [id, info] : config->infos) made.infos.push_back(info);
+    return made;
+}
+
+}  // namespace
+
+/// Archives what it is given, and ends each archive where the replicated state counts its end.
+struct Compaction::Maker {
+    Maker(std::string directory, const ArchiveLimits& limit, const LogPoint& begin, int zstd_level)
+        : dir(std::move(directory)), bounds(limit, begin), at(begin), level(zstd_level) {}
+
+    std::string dir;
+    ArchiveBounds bounds;
+    LogPoint at;  // behind the last entry taken
+    int level;
+    std::optional<snapshot::ArchiveWriter> writer;
+
+    Result<void> take(io::Files& files, ByteView entries, std::vector<snapshot::ArchiveInfo>& made) {
+        EntryCursor cursor(entries);
+        uint64_t from = 0;
+        while (const EntryHeader* header = cursor.next()) {
+            LogPoint before = std::exchange(at, point_after(*header));
+            if (!writer && from == cursor.offset() - cursor.entry().size())
+                writer.emplace(dir, before, level);
+            if (!bounds.add(*header, at)) continue;
+            TRY_VOID(writer->add(files, entries.subspan(from, cursor.offset() - from)));
+            TRY(info, writer->finish(files));
+            made.push_back(info);
+            writer.reset();
+            from = cursor.offset();
+        }
+        if (from == entries.size()) return {};
+        return writer->add(files, entries.subspan(from));
+    }
+};
+
+struct Compaction::Job final : io::Job {
+    // archive
+    std::unique_ptr<Maker> maker;
+    std::vector<Slice> entries;
+    std::vector<snapshot::ArchiveInfo> made;
+    // commit
+    std::optional<snapshot::SnapshotManifest> manifest;
+    std::string dir;
+    std::vector<std::string> superseded;  // then removed
+
+    std::optional<Error> error;
+
+    void run(io::Files& files) noexcept override {
+        Result<void> done = manifest ? commit(files) : archive(files);
+        if (!done) error = done.error();
+    }
+    Result<void> archive(io::Files& files) {
+        for (const Slice& slice : entries) TRY_VOID(maker->take(files, slice.view(), made));
+        return {};
+    }
+    Result<void> commit(io::Files& files) {
+        TRY_VOID(snapshot::put_in_force(files, dir, *manifest));
+        // What stays here takes room until the next start, and nothing else.
+        for (const std::string& name : superseded) (void)files.remove(dir + "/" + name);
+        return {};
+    }
+};
+
+Compaction::Compaction(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier)
+    : context_(context),
+      replica_(replica),
+      wal_(wal),
+      reader_(reader),
+      applier_(applier),
+      newest_(context.dir.current.snapshot),
+      newest_name_(context.dir.current.name) {
+    if (newest_) reader_.set_archives(newest_->archives);
+}
+Compaction::~Compaction() = default;
+
+LogPoint Compaction::begin() const {
+    return newest_ ? newest_->at : snapshot::genesis_point(context_.dir.current.genesis);
+}
+
+LogPoint Compaction::archived_upto() const { return made_.empty() ? begin() : made_.back().end; }
+
+void Compaction::turn() {
+    take_saved();
+    if (!under_way_ && target_ && context_.now >= retry_at_) go_on();
+    if (drop_due_) drop_segments();
+}
+
+void Compaction::take_saved() {
+    std::optional<StateSaved> saved = applier_.take_saved();
+    if (!saved) return;
+    if (!saved->file) return failed(saved->file.error().what);
+    context_.log(LogLevel::debug, "state_saved")("index", raw(saved->point.at.index))("bytes",
+                                                                                      saved->file->bytes);
+    if (!target_) {
+        began_at_ = context_.now;
+        target_ = std::move(saved);
+        return;
+    }
+    if (next_) superseded_.push_back(next_->file->name);
+    next_ = std::move(saved);
+}
+
+Instant Compaction::deadline() const {
+    return target_ && !under_way_ ? std::max(retry_at_, context_.now) : kNever;
+}
+
+/// The next piece of the log, or the manifest when all of it is archived.
+void Compaction::go_on() {
+    const LogPoint at = maker_ ? maker_->at : archived_upto();
+    const Index end = target_->point.at.index;
+    if (at.index < end) return read_more(at.index + 1);
+    CHECK_EQ(at.index, end);
+    CHECK_EQ(archived_upto().chain, target_->point.at.chain);  // an archive ended there
+    commit();
+}
+
+void Compaction::read_more(Index first) {
+    std::vector<Slice> slices;
+    const Index upto = target_->point.at.index;
+    if (reader_.in_memory(first, upto, kPieceBytes, slices)) return archive(std::move(slices));
+    under_way_ = true;
+    reader_.from_files({wal::ReadRequest::By::index, raw(first), kPieceBytes, upto},
+                       {.who = ReadFor::Who::compaction});
+}
+
+void Compaction::read_done(wal::ReadResult& result) {
+    under_way_ = false;
+    const Index wanted = (maker_ ? maker_->at : archived_upto()).index + 1;
+    if (result.code == wal::ReadCode::ok && result.first == wanted) return archive({result.entries});
+    failed(result.what.empty() ? "the log can't be read now" : result.what);
+}
+
+void Compaction::archive(std::vector<Slice> entries) {
+    auto job = std::make_unique<Job>();
+    if (!maker_)
+        maker_ = std::make_unique<Maker>(dir(), context_.options.state_limits.archive, archived_upto(),
+                                         static_cast<int>(context_.options.settings.snapshot.compression));
+    job->maker = std::move(maker_);
+    job->entries = std::move(entries);
+    submit(std::move(job));
+}
+
+void Compaction::commit() {
+    auto job = std::make_unique<Job>();
+    job->manifest = manifest();
+    job->dir = dir();
+    job->superseded = std::exchange(superseded_, {});
+    if (newest_) {
+        job->superseded.push_back(newest_->state.name);
+        job->superseded.push_back(newest_name_);
+    }
+    submit(std::move(job));
+}
+
+snapshot::SnapshotManifest Compaction::manifest() const {
+    const snapshot::Current& current = context_.dir.current;
+    snapshot::SnapshotManifest made;
+    made.cluster_id = current.genesis.cluster_id;
+    made.cluster_name = current.genesis.cluster_name;
+    made.genesis_name = current.genesis_name;
+    made.genesis_hash = snapshot::genesis_point(current.genesis).chain;
+    made.at = target_->point.at;
+    made.feature_level = target_->point.feature_level;
+    for (const auto& [index, body] : target_->point.configs) made.configs.push_back(config_of(index, body));
+    made.used_ids = target_->point.used_ids;
+    made.state = *target_->file;
+    if (newest_) made.archives = newest_->archives;
+    made.archives.insert(made.archives.end(), made_.begin(), made_.end());
+    return made;
+}
+
+void Compaction::submit(std::unique_ptr<Job> job) {
+    under_way_ = true;
+    context_.world.worker.submit(io::Lane::compact, std::move(job), make_token(TokenTag::compact, 0));
+}
+
+void Compaction::completed(io::Completed& done) {
+    under_way_ = false;
+    auto& job = *static_cast<Job*>(done.job.get());
+    if (job.manifest)
+        committed(job);
+    else
+        archived(job);
+}
+
+void Compaction::archived(Job& job) {
+    made_.insert(made_.end(), job.made.begin(), job.made.end());
+    if (job.error) return failed(job.error->what);  // the archive begun goes with its maker
+    maker_ = std::move(job.maker);
+    for (const auto& info : job.made)
+        context_.log(LogLevel::debug, "archived")("file", info.name())("records", info.records())(
+            "bytes", info.file_bytes);
+}
+
+void Compaction::committed(Job& job) {
+    if (job.error) {
+        superseded_.insert(superseded_.end(), job.superseded.begin(), job.superseded.end());
+        if (newest_)
+            std::erase_if(superseded_, [&](const std::string& name) {
+                return name == newest_->state.name || name == newest_name_;
+            });
+        return failed(job.error->what);
+    }
+    newest_ = std::move(job.manifest);
+    newest_name_ = newest_->name();
+    const uint64_t made = made_.size();
+    made_.clear();
+    reader_.set_archives(newest_->archives);
+    if (failures_ != 0) context_.log(LogLevel::info, "snapshot_works_again")("failures", failures_);
+    failures_ = 0;
+    trouble_.clear();
+    drop_due_ = true;
+    context_.log(LogLevel::info, "snapshot_taken")("index", raw(newest_->at.index))(
+        "lsn", raw(newest_->at.lsn_next) - 1)("archives", newest_->archives.size())("new", made)(
+        "hash", snapshot::to_hex(newest_->archives.back().hash).substr(0, 32))(
+        "ms", (context_.now - began_at_).ns / 1'000'000);
+    target_ = std::exchange(next_, std::nullopt);
+    began_at_ = context_.now;
+}
+
+/// The core hears of it before the files go. After a start the commit may not be known up to here yet.
+void Compaction::drop_segments() {
+    if (!newest_) {
+        drop_due_ = false;
+        return;
+    }
+    const raft::View view = replica_.core().view();
+    const LogPoint point =
+        wal_.droppable(newest_->at.index, context_.options.settings.snapshot.wal_keep_bytes);
+    if (point.index > std::min(view.commit, view.durable)) return;
+    drop_due_ = false;
+    if (point.index <= wal_.base().index) return;
+    replica_.step(context_.now, raft::ev::Compacted{point.id()});
+    wal_.drop_below(point);
+    context_.log(LogLevel::debug, "segments_dropped")("upto", raw(point.index));
+}
+
+void Compaction::failed(const std::string& why) {
+    maker_.reset();
+    retry_at_ = context_.now + kRetryAfter * (1 << std::min(failures_, kRetryDoublings));
+    ++failures_;
+    trouble_ = why;
+    context_.log(LogLevel::warn, "snapshot_failed")("why", why)("failures", failures_)(
+        "hint", "nothing is lost: the log is kept, and the snapshot is tried again");
+}
+
+}  // namespace raftd::daemon

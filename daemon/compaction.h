@@ -1,0 +1,76 @@
+// Takes a snapshot whenever the replicated state says that an archive ended (H5, H11, H13): the applier has
+// saved the state there as a file; this part archives the log up to there, writes the manifest, renames
+// CURRENT, and only then lets segments go, but for `wal_keep_bytes` of them. Reads through LogReader (H28), a
+// piece at a time, and writes in jobs on Lane::compact, so appends never wait for it. A disk that fails or is
+// full is an alarm and tried again. Killed anywhere, the older snapshot is in force and the next start
+// removes what was begun. Loop thread only. Read next: snapshot/snapshot_dir.h.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/applier.h"
+#include "daemon/log_reader.h"
+#include "snapshot/snapshot_dir.h"
+
+namespace raftd::daemon {
+
+class Compaction {
+public:
+    Compaction(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier);
+    ~Compaction();
+
+    /// Once a turn: begins what is due.
+    void turn();
+    void read_done(wal::ReadResult& result);
+    void completed(io::Completed& done);
+    Instant deadline() const;
+
+    /// The snapshot in force; nothing: the genesis.
+    const std::optional<snapshot::SnapshotManifest>& newest() const { return newest_; }
+    /// The last tries failed: why. Empty: all is well.
+    const std::string& trouble() const { return trouble_; }
+    /// Something is being written or waits to be.
+    bool busy() const { return target_.has_value(); }
+
+private:
+    struct Maker;
+    struct Job;
+    using Target = StateSaved;
+
+    void take_saved();
+    void go_on();
+    void read_more(Index first);
+    void archive(std::vector<Slice> entries);
+    void archived(Job& job);
+    void commit();
+    void committed(Job& job);
+    void drop_segments();
+    void failed(const std::string& why);
+    snapshot::SnapshotManifest manifest() const;
+    LogPoint begin() const;
+    LogPoint archived_upto() const;
+    std::string dir() const { return context_.dir.path + "/snapshot"; }
+    void submit(std::unique_ptr<Job> job);
+
+    Context& context_;
+    Replica& replica_;
+    wal::Wal& wal_;
+    LogReader& reader_;
+    Applier& applier_;
+
+    std::optional<snapshot::SnapshotManifest> newest_;
+    std::string newest_name_;                  // of its manifest
+    std::optional<Target> target_, next_;      // being taken; the newest that came meanwhile
+    std::vector<snapshot::ArchiveInfo> made_;  // behind those of the newest snapshot
+    std::unique_ptr<Maker> maker_;             // nothing: with a job, or not begun
+    std::vector<std::string> superseded_;      // files that no manifest in force names
+    bool under_way_ = false;                   // a read or a job
+    bool drop_due_ = true;
+    Instant began_at_{}, retry_at_{};
+    uint32_t failures_ = 0;
+    std::string trouble_;
+};
+
+}  // namespace raftd::daemon
