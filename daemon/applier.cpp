@@ -146,7 +146,8 @@ void Applier::apply(ByteView entries, Index upto) {
 void Applier::note_archive_end() {
     const bool behind_newest = state_.applied() > context_.dir.base.index;
     if (maker_ == nullptr || state_.feature_level() < kArchivesSince || !behind_newest) return;
-    end_wanted_ = StatePoint{state_.point(), state_.feature_level(), state_.configs(), state_.used_ids()};
+    end_wanted_ = StatePoint{state_.point(), state_.feature_level(), state_.configs(), state_.used_ids(),
+                             state_.first_index()};
     snapshot::StoreBatch newer;
     take_dirty(newer);
     end_batch_.mark = newer.mark;

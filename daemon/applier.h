@@ -49,6 +49,7 @@ struct StatePoint {
     uint32_t feature_level = 1;
     std::map<Index, std::string> configs;  // bodies of membership entries; the newest ones
     std::set<NodeId> used_ids;
+    Index first_index{};  // what lies before it was trimmed
 };
 /// The state there as a file, or why there is none.
 struct StateSaved {

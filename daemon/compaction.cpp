@@ -151,9 +151,13 @@ void Compaction::read_done(wal::ReadResult& result) {
 
 void Compaction::archive(std::vector<Slice> entries) {
     auto job = std::make_unique<Job>();
-    if (!maker_)
-        maker_ = std::make_unique<Maker>(dir(), context_.options.state_limits.archive, archived_upto(),
+    if (!maker_) {
+        ArchiveLimits limits = context_.options.state_limits.archive;
+        if (planted(PlantedBug::archive_by_segment))
+            limits.bytes = context_.options.settings.log.segment_bytes;
+        maker_ = std::make_unique<Maker>(dir(), limits, archived_upto(),
                                          static_cast<int>(context_.options.settings.snapshot.compression));
+    }
     job->maker = std::move(maker_);
     job->entries = std::move(entries);
     submit(std::move(job));
@@ -168,7 +172,20 @@ void Compaction::commit() {
         job->superseded.push_back(newest_->state.name);
         job->superseded.push_back(newest_name_);
     }
+    drop_trimmed(*job);
+    if (planted(PlantedBug::drop_before_snapshot)) wal_.drop_below(target_->point.at);
     submit(std::move(job));
+}
+
+/// Whole archives that readers may no longer ask for; the last one stays, as the snapshot ends with it.
+void Compaction::drop_trimmed(Job& job) {
+    std::vector<snapshot::ArchiveInfo>& archives = job.manifest->archives;
+    auto kept = archives.begin();
+    while (kept + 1 < archives.end() && kept->last() < target_->point.first_index) {
+        job.superseded.push_back(kept->name());
+        ++kept;
+    }
+    archives.erase(archives.begin(), kept);
 }
 
 snapshot::SnapshotManifest Compaction::manifest() const {
@@ -213,11 +230,9 @@ void Compaction::archived(Job& job) {
 
 void Compaction::committed(Job& job) {
     if (job.error) {
-        superseded_.insert(superseded_.end(), job.superseded.begin(), job.superseded.end());
-        if (newest_)
-            std::erase_if(superseded_, [&](const std::string& name) {
-                return name == newest_->state.name || name == newest_name_;
-            });
+        for (const std::string& name : job.superseded)  // what is in force still needs the rest
+            if (snapshot::is_state_file_name(name) && !(newest_ && name == newest_->state.name))
+                superseded_.push_back(name);
         return failed(job.error->what);
     }
     newest_ = std::move(job.manifest);

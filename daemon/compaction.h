@@ -49,6 +49,7 @@ private:
     void drop_segments();
     void failed(const std::string& why);
     snapshot::SnapshotManifest manifest() const;
+    void drop_trimmed(Job& job);
     LogPoint begin() const;
     LogPoint archived_upto() const;
     std::string dir() const { return context_.dir.path + "/snapshot"; }

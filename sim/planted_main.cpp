@@ -40,7 +40,9 @@ bool plant(std::string_view name) {
                                                   "change_before_own_commit",
                                                   "change_over_change",
                                                   "forget_used_ids",
-                                                  "settled_when_appended"};
+                                                  "settled_when_appended",
+                                                  "archive_by_segment",
+                                                  "drop_before_snapshot"};
     for (size_t i = 0; i < std::size(kNames); ++i) {
         if (kNames[i] != name) continue;
         raftd::planted_bug = static_cast<raftd::PlantedBug>(i);
