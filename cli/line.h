@@ -24,6 +24,7 @@
 #include "cli/logs.h"
 #include "cli/member.h"
 #include "cli/retention.h"
+#include "cli/snapshot.h"
 #include "cli/start.h"
 #include "cli/status.h"
 #include "cli/tail.h"
@@ -60,6 +61,7 @@ struct Line {
     FaultOptions fault;
     EventsOptions events;
     FeatureOptions feature;
+    SnapshotOptions snapshot;
     ConfigOptions config;
     TrimOptions trim;
     RetentionOptions retention;
@@ -80,6 +82,7 @@ CLI::App* add_part(CLI::App* command, Line& line, const std::string& name, const
 
 void add_members(CLI::App& app, Line& line);
 void add_retention(CLI::App& app, Line& line);
+void add_snapshots(CLI::App& app, Line& line);
 void add_faults(CLI::App& app, Line& line);
 
 }  // namespace raftd::cli

@@ -458,6 +458,7 @@ Exit run(int count, char** arguments) {
     add_running(app, line);
     add_members(app, line);
     add_retention(app, line);
+    add_snapshots(app, line);
     add_keeping(app, line);
     add_feature(app, line);
     add_looking(app, line);

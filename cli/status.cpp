@@ -82,7 +82,11 @@ Json json_of(const MemberView& member) {
     add_optional(json, "wal_bytes", number(&pb::Status::wal_bytes));
     add_optional(json, "applied_index", number(&pb::Status::applied_index));
     add_optional(json, "producers", number(&pb::Status::producers));
-    json.null("archive_bytes").null("snapshot_lsn");
+    add_optional(json, "archive_bytes", number(&pb::Status::archive_bytes));
+    if (status != nullptr && status->snapshot_lsn() != 0)
+        json.add("snapshot_lsn", status->snapshot_lsn());
+    else
+        json.null("snapshot_lsn");
     if (status == nullptr) {
         json.null("rtt_ms").null("sync_p99_ms").null("uptime_s").null("version");
     } else {

@@ -20,6 +20,7 @@ class FaultRequests;
 class FeatureChanges;
 class Pump;
 class RetentionRequests;
+class SnapshotRequests;
 
 class Admin {
 public:
@@ -34,6 +35,7 @@ public:
         faults_ = &faults;
     }
     void attach(RetentionRequests& retention) { retention_ = &retention; }
+    void attach(SnapshotRequests& snapshots) { snapshots_ = &snapshots; }
 
 private:
     void fill_status(pb::Status& status, NodeId leader) const;
@@ -51,6 +53,7 @@ private:
     FeatureChanges* features_ = nullptr;
     FaultRequests* faults_ = nullptr;
     RetentionRequests* retention_ = nullptr;
+    SnapshotRequests* snapshots_ = nullptr;
 };
 
 }  // namespace raftd::daemon

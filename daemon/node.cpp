@@ -13,6 +13,7 @@
 #include "daemon/leaving.h"
 #include "daemon/pump.h"
 #include "daemon/retention_requests.h"
+#include "daemon/snapshot_requests.h"
 
 namespace raftd::daemon {
 namespace {
@@ -109,6 +110,7 @@ struct Node::Parts {
     std::vector<std::string> alarms;
     Instant alarms_due{};
     FeatureChanges features{context, replica, peers, clients};
+    SnapshotRequests snapshots{context, replica, clients, reader, applier, compaction};
     FaultRequests fault_requests{context, replica, peers};
     uint64_t members_version = 1;  // of replica.members(), as the peers know them
 
@@ -226,6 +228,7 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
 
 Result<void> Node::start() {
     parts_->admin.attach(parts_->features, parts_->fault_requests);
+    parts_->admin.attach(parts_->snapshots);
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
     TRY(me, own_place(context));
@@ -279,6 +282,7 @@ void Node::end_turn(Instant now) {
     parts.context.feature_level = parts.applier.state().feature_level();
     parts.features.turn();
     parts.retention.turn();
+    parts.snapshots.turn();
     parts.appends.flush(parts.pump.leader());
     parts.advance_stop();
     if (!parts.stopped) parts.context.world.clock.wake_at(parts.deadline());

@@ -1,0 +1,27 @@
+// `raftctl snapshot`: take one on all members and compare them, list what a member has, look at files.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "proto/control.pb.h"
+
+namespace raftd::cli {
+
+struct SnapshotOptions {
+    std::vector<std::string> nodes;  // take: empty: all
+    std::string node;                // list
+    std::vector<std::string> files;  // inspect, verify; empty: those of all local members
+};
+Exit snapshot_take(const Context& context, const SnapshotOptions& options);
+/// Archives that begin at one entry and aren't the same on all of these members (H13), one line each:
+/// "n1 has 1-20 35c4…, n2 has 1-20 77aa…".
+std::vector<std::string> archive_differences(const std::vector<pb::Snapshots>& members);
+Exit snapshot_list(const Context& context, const SnapshotOptions& options);
+
+// cli/snapshot_files.cpp
+Exit snapshot_inspect(const Context& context, const SnapshotOptions& options);
+Exit snapshot_verify(const Context& context, const SnapshotOptions& options);
+
+}  // namespace raftd::cli
