@@ -48,10 +48,11 @@ void Damage::keep_image(uint32_t member) {
 }
 
 /// Only what every other member can know to be old: an image of the member's last start, or of a start that
-/// some haven't heard of, looks like the member itself to them (a stated assumption).
+/// some haven't heard of, looks like the member itself to them (a stated assumption). Those whose disk was
+/// hit too, as long as they run.
 bool Damage::known_to_be_old(uint32_t member, const Image& image) {
     for (uint32_t other = 1; other <= cluster_.count(); ++other) {
-        if (other == member || cluster_.hit(other)) continue;
+        if (other == member || cluster_.lost(other)) continue;
         auto peers = boots_of(cluster_.storage(other)).peers;
         auto seen = peers.find(NodeId{member});
         if (seen == peers.end() || seen->second.number <= image.boot) return false;
