@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import socket
 import unittest
 
 from cluster import Cluster, Load, Writer, main, raftctl, start_alone, until, verify
@@ -25,6 +26,15 @@ def members(cluster):
 
 def voters(cluster):
     return sorted(name for name, member in members(cluster).items() if member["role"] == "voter")
+
+
+def listens(address):
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+        return True
+    except OSError:
+        return False
 
 
 class Members(unittest.TestCase):
@@ -147,6 +157,7 @@ class Members(unittest.TestCase):
             (cluster.work / "n4").symlink_to(cluster.folder / "n4")
             raftctl("--cluster", cluster.work, "start", "--wait", "none")
             cluster.names.append("n4")
+            until(lambda: listens(peer), "n4 to listen")
             cluster.run("member", "add", "n4", "--peer", peer)
             self.assertEqual(voters(cluster), ["n1", "n2", "n3", "n4"])
             cluster.run("append", "from here")
