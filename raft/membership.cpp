@@ -262,6 +262,8 @@ void Core::State::on_snapshot(NodeId from, const msg::Snapshot& offer) {
 
 void Core::State::on(const ev::Installed& event) {
     log.note_ids(event.ids_used_upto);
+    // Who gave it may have been in a later term by then, which nothing else has told here yet.
+    if (event.at.term > hard.term) become_follower(event.at.term, NodeId{});
     if (event.at.index <= commit) return;  // overtaken by the log meanwhile
     if (log.matches(event.at)) {
         raise_commit(event.at.index);

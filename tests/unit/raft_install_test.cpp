@@ -1,0 +1,36 @@
+// What a core makes of a snapshot that its caller has installed.
+#include <gtest/gtest.h>
+
+#include "raft/core.h"
+
+namespace raftd::raft {
+namespace {
+
+// The snapshot was fetched from a member that had gone on to a later term, and came before any message of
+// it: the log must never end in a term above the present one.
+TEST(RaftInstall, ASnapshotOfALaterTermBringsItsTerm) {
+    const Membership members{{{NodeId{1}, false, false, 0}, {NodeId{2}, false, false, 0}}, {}, false};
+    const ConfigAt genesis{Index{}, members};
+    const Restart restart{.hard = {Term{3}, NodeId{1}},
+                          .base = {},
+                          .runs = {},
+                          .last = {},
+                          .configs = {&genesis, 1},
+                          .health = {},
+                          .boot = 1};
+    Core core(Options{}, NodeId{1}, restart, 7, Instant{1});
+    core.check_invariants(true);
+    const EntryId at{Term{5}, Index{10}};
+    core.step({Instant{2}, ev::Installed{at, members}});
+    EXPECT_EQ(core.term(), Term{5});
+    EXPECT_EQ(core.last(), Index{10});
+    Output output;
+    core.collect(output);
+    ASSERT_TRUE(output.reset.has_value());
+    EXPECT_EQ(*output.reset, at);
+    ASSERT_TRUE(output.write.has_value());
+    EXPECT_EQ(output.write->hard, (HardState{Term{5}, NodeId{}}));
+}
+
+}  // namespace
+}  // namespace raftd::raft
