@@ -30,8 +30,8 @@ enum class PlantedBug : uint8_t {
     change_over_change,        // a change begins while the one before isn't committed
     forget_used_ids,           // an id that a removed member had is given again (B79)
     settled_when_appended,     // a change is called done before it is committed
-    archive_by_segment,      // an archive ends by a local setting, not where the log says (H13)
-    drop_before_snapshot,    // segments go before CURRENT names what replaces them (H5)
+    archive_by_segment,        // an archive ends by a local setting, not where the log says (H13)
+    drop_before_snapshot,      // segments go before CURRENT names what replaces them (H5)
 };
 
 #ifdef RAFTD_PLANTED

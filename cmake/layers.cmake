@@ -79,7 +79,8 @@ raftd_program(raftsim SOURCES sim/main.cpp LINK raftd_sim)
 # which a lint compares. As objects they come before the libraries, whose own objects of these files then have nothing
 # left to give.
 if(RAFTD_TESTS)
-    add_library(raftd_planted OBJECT daemon/append.cpp daemon/compaction.cpp daemon/log_clock.cpp daemon/member_changes.cpp
+    add_library(raftd_planted OBJECT daemon/append.cpp daemon/compaction.cpp daemon/log_clock.cpp
+                                     daemon/member_changes.cpp
                                      daemon/producer_table.cpp daemon/producers.cpp raft/election.cpp raft/log.cpp
                                      raft/membership.cpp raft/reads.cpp raft/replication.cpp wal/roll.cpp)
     target_compile_definitions(raftd_planted PRIVATE RAFTD_PLANTED)

@@ -56,6 +56,9 @@ constexpr Setting kTable[] = {
      "files of the write-ahead log kept below the newest snapshot, for members that are behind", kReloadable},
     {"snapshot", "compression", CountField{[](S& s) -> uint32_t& { return s.snapshot.compression; }}, 1, 19,
      "", false, "level of zstd for archives; a higher one is smaller and slower", kReloadable},
+    {"snapshot", "transfer_rate", BytesField{[](S& s) -> uint64_t& { return s.snapshot.transfer_rate; }},
+     64 * kKiB, kTiB, "", false, "most that is fetched from another member in a second to catch up",
+     kReloadable},
 
     {"limits", "connections_max", CountField{[](S& s) -> uint32_t& { return s.limits.connections_max; }}, 8,
      65536, "", false, "connections at a time"},

@@ -238,8 +238,27 @@ void Applier::write_now() {
     submit(std::move(job));
 }
 
+void Applier::replace(State state) {
+    CHECK_GE(state.applied(), state_.applied());
+    state_ = std::move(state);
+    upto_ = std::max(upto_, state_.applied());
+    moved_at_ = context_.now;
+    end_wanted_.reset();
+    end_batch_ = {};
+    if (maker_ == nullptr) return;
+    replaced_ = true;
+    if (!job_under_way_) begin_store_anew();
+}
+
+void Applier::begin_store_anew() {
+    replaced_ = false;
+    unwritten_ = {};
+    open_store();
+}
+
 void Applier::open_store() {
     auto job = std::make_unique<StoreJob>();
+    job->store = std::move(store_);  // closed there: that may take a while
     job->what = StoreJob::What::open;
     job->maker = maker_;
     // What can't be opened as it is, is made anew: the state in memory has all of it.
@@ -258,6 +277,10 @@ void Applier::submit(std::unique_ptr<StoreJob> job) {
 void Applier::completed(io::Completed& done) {
     job_under_way_ = false;
     auto& job = *static_cast<StoreJob*>(done.job.get());
+    if (replaced_) {
+        store_ = std::move(job.store);
+        return begin_store_anew();
+    }
     if (job.what == StoreJob::What::write)
         write_done(job);
     else

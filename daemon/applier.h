@@ -74,6 +74,9 @@ public:
     void completed(io::Completed& done);
     Instant deadline() const;
 
+    /// An installed snapshot's state, which stands behind this one. The store is made anew from it.
+    void replace(State state);
+
     /// Asks for what is applied to be durable in the store soon; flushed() says when.
     void flush_soon() { flush_wanted_ = true; }
     /// Nothing of flush_soon() is left, or the store is out of order.
@@ -99,6 +102,7 @@ private:
     void write_behind();
     void submit(std::unique_ptr<StoreJob> job);
     void write_now();
+    void begin_store_anew();
     void open_store();
     void write_done(StoreJob& job);
     void open_done(StoreJob& job);
@@ -128,6 +132,7 @@ private:
     bool job_under_way_ = false;
     bool flush_wanted_ = false;
     Instant changed_at_ = kNever;  // since when the state is ahead of the store
+    bool replaced_ = false;        // the store holds another state than this one
     uint32_t failures_ = 0;        // one after another
     Instant open_at_ = kNever;
 };

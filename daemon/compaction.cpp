@@ -100,7 +100,7 @@ LogPoint Compaction::archived_upto() const { return made_.empty() ? begin() : ma
 
 void Compaction::turn() {
     take_saved();
-    if (!under_way_ && target_ && context_.now >= retry_at_) go_on();
+    if (!under_way_ && !hold_ && target_ && context_.now >= retry_at_) go_on();
     if (drop_due_) drop_segments();
 }
 
@@ -110,6 +110,10 @@ void Compaction::take_saved() {
     if (!saved->file) return failed(saved->file.error().what);
     context_.log(LogLevel::debug, "state_saved")("index", raw(saved->point.at.index))("bytes",
                                                                                       saved->file->bytes);
+    if (newest_ && saved->point.at.index <= newest_->at.index) {  // an installed one is further
+        if (saved->file->name != newest_->state.name) superseded_.push_back(saved->file->name);
+        return;
+    }
     if (!target_) {
         began_at_ = context_.now;
         target_ = std::move(saved);
@@ -120,7 +124,7 @@ void Compaction::take_saved() {
 }
 
 Instant Compaction::deadline() const {
-    return target_ && !under_way_ ? std::max(retry_at_, context_.now) : kNever;
+    return target_ && !under_way_ && !hold_ ? std::max(retry_at_, context_.now) : kNever;
 }
 
 /// The next piece of the log, or the manifest when all of it is archived.
@@ -250,6 +254,27 @@ void Compaction::committed(Job& job) {
         "ms", (context_.now - began_at_).ns / 1'000'000);
     target_ = std::exchange(next_, std::nullopt);
     began_at_ = context_.now;
+}
+
+void Compaction::installed(const snapshot::SnapshotManifest& manifest) {
+    CHECK(held());
+    for (const auto* given_up : {&target_, &next_})
+        if (*given_up) superseded_.push_back((*given_up)->file->name);
+    if (newest_) {
+        superseded_.push_back(newest_->state.name);
+        superseded_.push_back(newest_name_);
+    }
+    target_.reset();
+    next_.reset();
+    made_.clear();
+    maker_.reset();
+    newest_ = manifest;
+    newest_name_ = manifest.name();
+    std::erase_if(superseded_, [&](const std::string& name) {
+        return name == newest_->state.name || name == newest_name_;
+    });
+    reader_.set_archives(newest_->archives);
+    drop_due_ = true;
 }
 
 /// The core hears of it before the files go. After a start the commit may not be known up to here yet.

@@ -31,6 +31,11 @@ public:
     const std::optional<snapshot::SnapshotManifest>& newest() const { return newest_; }
     /// The last tries failed: why. Empty: all is well.
     const std::string& trouble() const { return trouble_; }
+    /// While held nothing new is begun; then CURRENT is somebody else's to rename.
+    void hold(bool held) { hold_ = held; }
+    bool held() const { return hold_ && !under_way_; }
+    /// A snapshot that another member took is in force. Requires: held.
+    void installed(const snapshot::SnapshotManifest& manifest);
     /// Something is being written or waits to be.
     bool busy() const { return target_.has_value(); }
 
@@ -69,6 +74,7 @@ private:
     std::vector<std::string> superseded_;      // files that no manifest in force names
     bool under_way_ = false;                   // a read or a job
     bool drop_due_ = true;
+    bool hold_ = false;
     Instant began_at_{}, retry_at_{};
     uint32_t failures_ = 0;
     std::string trouble_;

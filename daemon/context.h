@@ -12,7 +12,17 @@
 namespace raftd::daemon {
 
 /// Upper 8 bits of the tokens of each part, so that a completion finds its way.
-enum class TokenTag : uint8_t { wal = 1, verify = 2, boots = 3, state = 4, archive = 5, compact = 6 };
+enum class TokenTag : uint8_t {
+    wal = 1,
+    verify = 2,
+    boots = 3,
+    state = 4,
+    archive = 5,
+    compact = 6,
+    serve = 8,
+    fetch = 9,
+    install = 10,
+};
 constexpr io::Token make_token(TokenTag tag, uint64_t number) {
     return io::Token{uint64_t{static_cast<uint8_t>(tag)} << 56 | number};
 }

@@ -53,6 +53,8 @@ std::optional<Greeting> decode_hello(ByteView payload) {
     greeting.boots_before = {hello.boots_before().begin(), hello.boots_before().end()};
     greeting.expected = NodeId{hello.expect_node_id()};
     greeting.probe = hello.probe();
+    greeting.bulk = hello.bulk();
+    greeting.address = hello.peer();
     return greeting;
 }
 
@@ -77,7 +79,7 @@ std::optional<Refusal> decode_hello_no(ByteView payload) {
     return Refusal{code, no.what(), no.hint()};
 }
 
-Slice encode_hello(const Context& context, NodeId expected, bool probe) {
+Slice encode_hello(const Context& context, NodeId expected, DialFor what) {
     pb::Hello hello;
     hello.set_magic(kHelloMagic);
     hello.set_version_min(kProtocolVersion);
@@ -90,7 +92,11 @@ Slice encode_hello(const Context& context, NodeId expected, bool probe) {
     hello.set_boot_nonce(context.dir.boots.mine.nonce);
     for (uint64_t nonce : context.dir.boots.before) hello.add_boots_before(nonce);
     hello.set_expect_node_id(raw(expected));
-    hello.set_probe(probe);
+    hello.set_probe(what == DialFor::probe);
+    hello.set_bulk(what == DialFor::bulk);
+    // Who was added after the other's configuration was made isn't known there by its address.
+    auto me = context.members.find(context.dir.identity.id);
+    hello.set_peer(me != context.members.end() ? me->second.peer : context.options.peer);
     return frame_of(proto::FrameType::hello, hello);
 }
 

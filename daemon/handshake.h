@@ -40,12 +40,16 @@ struct Greeting {
     std::vector<uint64_t> boots_before;  // nonces of the starts before, newest first
     NodeId expected{};                   // whom the dialer believes to have reached; 0: anybody
     bool probe = false;                  // only asks who answers
+    bool bulk = false;                   // will ask for files
+    std::string address;                 // where a member that dialed is reached; empty: not told
 };
+/// What a member's connection is for.
+enum class DialFor : uint8_t { messages, probe, bulk };
 
 std::optional<Greeting> decode_hello(ByteView payload);
 std::optional<Greeting> decode_hello_ok(ByteView payload);
 std::optional<Refusal> decode_hello_no(ByteView payload);
-Slice encode_hello(const Context& context, NodeId expected, bool probe);
+Slice encode_hello(const Context& context, NodeId expected, DialFor what);
 /// `leader`: believed to lead, 0 when not known. Members are told of earlier starts besides.
 Slice encode_hello_ok(const Context& context, NodeId leader, bool to_member);
 Slice encode_hello_no(const Context& context, const Refusal& refusal);

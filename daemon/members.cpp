@@ -150,6 +150,12 @@ void Members::cut_after(Index index) {
     }
 }
 
+void Members::replace(Configuration config) {
+    configs_.clear();
+    configs_.push_back(std::move(config));
+    ++version_;
+}
+
 void Members::committed(Index upto) {
     while (configs_.size() > 1 && configs_[1].index <= upto) configs_.pop_front();
 }

@@ -39,6 +39,8 @@ public:
 
     void push(Configuration config);
     void cut_after(Index index);
+    /// The log was replaced by a snapshot, which has this one.
+    void replace(Configuration config);
     /// What lies below the newest configuration at or below `upto` can't come back.
     void committed(Index upto);
     const Configuration& in_force() const { return configs_.back(); }

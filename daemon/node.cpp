@@ -10,10 +10,13 @@
 #include "daemon/compaction.h"
 #include "daemon/fault_requests.h"
 #include "daemon/feature_changes.h"
+#include "daemon/file_server.h"
+#include "daemon/installer.h"
 #include "daemon/leaving.h"
 #include "daemon/pump.h"
 #include "daemon/retention_requests.h"
 #include "daemon/snapshot_requests.h"
+#include "proto/frame.h"
 
 namespace raftd::daemon {
 namespace {
@@ -97,6 +100,8 @@ struct Node::Parts {
     Clients clients;
     ChainWatch chains;
     Pump pump;
+    FileServer file_server;
+    Installer installer;
     Producers producers;
     Appends appends;
     Tails tails;
@@ -137,6 +142,8 @@ struct Node::Parts {
           clients(context),
           chains(context, replica),
           pump(context, replica, *wal, reader, applier, peers, chains),
+          file_server(context, peers),
+          installer(context, replica, peers, pump, applier, compaction),
           producers(context, replica, *wal, applier.state(), clients),
           appends(context, replica, *wal, peers, clients, producers),
           tails(context, replica, reader, clients, applier.state()),
@@ -163,16 +170,21 @@ struct Node::Parts {
 
     void handle(io::Event& event);
     void on(io::Frame& frame);
+    void bulk_frame(NodeId peer, const io::Frame& frame);
     void deliver(Peers::Incoming& incoming);
     void on(io::Completed& done);
     void on(io::Opened& opened);
     void on(io::Closed& closed);
-    void on(io::Writable& writable) { tails.writable(writable.conn); }
+    void on(io::Writable& writable) {
+        tails.writable(writable.conn);
+        file_server.writable(writable.conn);
+    }
     void on(io::Woken&) {}
     void on(io::Stop&);
     void on(io::Reload&) {}  // daemon/main.cpp reads the file and calls reload()
     void after_trailer(NodeId from, const PeerMessage& message);
     void links();
+    void files();
     void follow_members();
     void follow_alarms();
     void tick();
@@ -275,6 +287,7 @@ void Node::end_turn(Instant now) {
     parts.links();
     while (auto probed = parts.peers.take_probed()) parts.changes.probed(*probed);
     parts.drain_log();
+    parts.files();
     parts.pump.turn();
     parts.compaction.turn();
     parts.follow_members();
@@ -324,9 +337,18 @@ void Node::Parts::handle(io::Event& event) {
 void Node::Parts::on(io::Frame& frame) {
     if (clients.owns(frame.conn)) return clients.frame(frame, pump.leader());
     if (!peers.owns(frame.conn)) return;  // closed in this very turn
+    if (auto peer = peers.bulk_peer(frame.conn)) return bulk_frame(*peer, frame);
     std::optional<Peers::Incoming> incoming = peers.frame(frame);
     links();
     if (incoming) deliver(*incoming);
+}
+
+void Node::Parts::bulk_frame(NodeId peer, const io::Frame& frame) {
+    if (peers.faults().active() && peers.faults().cut(peer, context.now)) return;
+    if (static_cast<proto::FrameType>(frame.type) == proto::FrameType::file_ask)
+        file_server.frame(frame.conn, frame);
+    else
+        installer.frame(frame.conn, frame);
 }
 
 void Node::Parts::deliver(Peers::Incoming& incoming) {
@@ -358,6 +380,9 @@ void Node::Parts::on(io::Completed& done) {
         case TokenTag::state: return applier.completed(done);
         case TokenTag::archive: reader.completed(done); return drain_log();
         case TokenTag::compact: return compaction.completed(done);
+        case TokenTag::serve: return file_server.completed(done);
+        case TokenTag::fetch:
+        case TokenTag::install: return installer.completed(done);
         case TokenTag::wal: break;
     }
     UNREACHABLE();
@@ -388,6 +413,16 @@ void Node::Parts::on(io::Closed& closed) {
 void Node::Parts::links() {
     while (auto change = peers.take_link_change())
         replica.step(context.now, raft::ev::Link{change->peer, change->up});
+}
+
+/// Connections for files of snapshots, and what they bring.
+void Node::Parts::files() {
+    while (auto change = peers.take_bulk()) {
+        if (!change->accepted) installer.bulk(*change);
+        if (change->accepted && !change->up) file_server.closed(change->conn);
+    }
+    if (auto wanted = pump.take_install()) installer.wanted(*wanted);
+    installer.turn();
 }
 
 /// The configuration in force is the newest in the log, committed or not (thesis 4.1).
@@ -435,7 +470,8 @@ void Node::Parts::tick() {
 Instant Node::Parts::deadline() {
     if (pump.more()) return context.now;
     Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
-                           applier.deadline(), compaction.deadline(), leaving.deadline(), retention.deadline()});
+                           applier.deadline(), compaction.deadline(), leaving.deadline(),
+                           retention.deadline(), installer.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);

@@ -28,9 +28,10 @@ struct NodeOptions {
     uint64_t pid = 0;
     bool simulated = false;  // small segments, no unix socket
     uint64_t first_segment_bytes = 4u << 20;
-    snapshot::StoreMaker* store = nullptr;  // of the replicated state; nothing: kept in memory only
-    StateLimits state_limits{};             // equal on all members
-    bool archives_first = false;            // simulated: reads archives where segments would do as well
+    snapshot::StoreMaker* store = nullptr;    // of the replicated state; nothing: kept in memory only
+    StateLimits state_limits{};               // equal on all members
+    bool archives_first = false;              // simulated: reads archives where segments would do as well
+    uint32_t transfer_part_bytes = 1u << 20;  // of a snapshot's files, asked for at once
     bool black_box = true;  // keep the last events of the core; a seed repeats a simulation anyway
 };
 

@@ -101,6 +101,11 @@ std::optional<PeerMessage> decode_peer(const io::Frame& frame) {
             good = decode_answer<proto::TimeoutNow>(
                 frame, result, [](const proto::TimeoutNow& m) { return msg::TimeoutNow{Term{m.term}}; });
             break;
+        case FrameType::snapshot_offer:
+            good = decode_answer<proto::SnapshotOffer>(frame, result, [](const proto::SnapshotOffer& m) {
+                return msg::Snapshot{Term{m.term}, {Term{m.at_term}, Index{m.at_index}}};
+            });
+            break;
         default: break;
     }
     if (!good) return std::nullopt;
@@ -156,7 +161,10 @@ struct Encoder {
         proto::TimeoutNow fixed{0, 0, raw(m.term)};
         return finish(FrameType::timeout_now, fixed);
     }
-    Slice operator()(const msg::Snapshot&) const { return {}; }  // no frame until snapshots exist
+    Slice operator()(const msg::Snapshot& m) const {
+        proto::SnapshotOffer fixed{0, 0, raw(m.term), raw(m.at.term), raw(m.at.index)};
+        return finish(FrameType::snapshot_offer, fixed);
+    }
 };
 
 }  // namespace

@@ -15,6 +15,7 @@ constexpr Duration kBackoffMax = seconds(1);
 constexpr Duration kSecondDialer =
     seconds(1);  // the member with the lower id dials after so long without a link
 constexpr size_t kStrangersMax = 16;
+constexpr size_t kBulkAcceptedMax = 16;
 
 struct BootsJob : io::Job {
     std::string path;
@@ -100,7 +101,8 @@ void Peers::opened(const io::Opened& opened) {
     }
     Conn& conn = conns_.at(opened.conn);
     if (faults_.active() && faults_.cut(conn.peer, context_.now)) return;  // no word comes through
-    Slice hello = encode_hello(context_, conn.peer, conn.probe != 0);
+    const DialFor what = conn.probe != 0 ? DialFor::probe : conn.bulk ? DialFor::bulk : DialFor::messages;
+    Slice hello = encode_hello(context_, conn.peer, what);
     context_.world.network.send(conn.id, {&hello, 1});
 }
 
@@ -122,8 +124,10 @@ void Peers::drop(io::ConnId conn) {
 void Peers::forget(io::ConnId id) {
     auto found = conns_.find(id);
     if (found == conns_.end()) return;
-    NodeId peer_id = found->second.probe != 0 ? NodeId{} : found->second.peer;
+    const Conn gone = found->second;
     conns_.erase(found);
+    if (gone.bulk) return bulks_.push_back({id, gone.peer, gone.accepted, false});
+    NodeId peer_id = gone.probe != 0 ? NodeId{} : gone.peer;
     Peer* peer = find(peer_id);
     if (peer == nullptr || peer->conn != id) return;
     peer->conn = io::kNoConn;
@@ -178,6 +182,7 @@ void Peers::hello(Conn& conn, const io::Frame& frame) {
         context_.world.network.send(conn.id, {&answer, 1});
         return;  // hangs up by itself, or in time
     }
+    if (greeting->bulk) return bulk_greeted(conn, *greeting);
     auto is_stranger = [](const Peer& peer) { return !peer.member; };
     auto strangers = static_cast<size_t>(std::count_if(peers_.begin(), peers_.end(), is_stranger));
     if (find(greeting->id) == nullptr && strangers >= kStrangersMax)
@@ -192,6 +197,7 @@ void Peers::hello(Conn& conn, const io::Frame& frame) {
         drop(older);
     }
     peer.dial_at = kNever;
+    if (!peer.member) peer.address = greeting->address;
     conn.peer = greeting->id;
     peer.conn = conn.id;
     greeted(conn, *greeting);
@@ -209,7 +215,46 @@ void Peers::hello_ok(Conn& conn, const io::Frame& frame) {
     if (conn.probe != 0 && refusal) return probed(conn, std::nullopt, refusal->what);
     if (conn.probe != 0) return probed(conn, greeting->incarnation, {});
     if (refusal) return refuse(conn, *refusal);
+    if (conn.bulk) return bulk_greeted(conn, *greeting);
     greeted(conn, *greeting);
+}
+
+/// A member's start is noted when its link for messages comes up; before that there is no reason to ask for
+/// files.
+void Peers::bulk_greeted(Conn& conn, const Greeting& greeting) {
+    if (conn.accepted) {
+        auto count = std::count_if(conns_.begin(), conns_.end(),
+                                   [](const auto& some) { return some.second.bulk && some.second.accepted; });
+        if (!linked(greeting.id) || static_cast<size_t>(count) >= kBulkAcceptedMax)
+            return refuse(conn, {Refusal::Code::busy, "files only for a member that is linked", ""});
+        conn.peer = greeting.id;
+        conn.bulk = true;
+        Slice answer = encode_hello_ok(context_, NodeId{}, true);
+        context_.world.network.send(conn.id, {&answer, 1});
+    }
+    conn.ready = true;
+    bulks_.push_back({conn.id, conn.peer, conn.accepted, true});
+}
+
+io::ConnId Peers::dial_bulk(NodeId id) {
+    const Peer* peer = find(id);
+    CHECK(peer != nullptr);
+    io::ConnId conn = context_.world.network.connect(io::ConnClass::peer_bulk, peer->address);
+    conns_.emplace(conn, Conn{conn, id, false, false, context_.now + kGreetWithin, 0, 0, true});
+    return conn;
+}
+
+std::optional<Peers::Bulk> Peers::take_bulk() {
+    if (bulks_.empty()) return std::nullopt;
+    Bulk first = bulks_.front();
+    bulks_.erase(bulks_.begin());
+    return first;
+}
+
+std::optional<NodeId> Peers::bulk_peer(io::ConnId id) const {
+    auto found = conns_.find(id);
+    const bool up = found != conns_.end() && found->second.bulk && found->second.ready;
+    return up ? std::optional(found->second.peer) : std::nullopt;
 }
 
 void Peers::greeted(Conn& conn, const Greeting& greeting) {

@@ -53,6 +53,20 @@ public:
     };
     std::optional<Probed> take_probed();
 
+    /// A connection for files of snapshots, beside the one for messages, so that neither waits for the other.
+    struct Bulk {
+        io::ConnId conn;
+        NodeId peer;
+        bool accepted;
+        bool up;  // false: it ended, or never came up
+    };
+    /// Dials one; its Bulk follows. Requires: the peer's address is known.
+    io::ConnId dial_bulk(NodeId peer);
+    std::optional<Bulk> take_bulk();
+    /// Whose files travel on this connection; nothing when it is none of these, or isn't up.
+    std::optional<NodeId> bulk_peer(io::ConnId conn) const;
+    void close_bulk(io::ConnId conn) { drop(conn); }
+
     /// Sends to a peer; dropped when there is no link (Raft sends again).
     void send(NodeId to, const Slice& head, std::span<const Slice> entries = {});
     bool linked(NodeId peer) const;
@@ -84,6 +98,7 @@ private:
         Instant greet_by;
         uint64_t boots_needed = 0;  // version of the boots file that must be on disk first
         uint64_t probe = 0;         // its number; 0: none
+        bool bulk = false;
     };
     struct Peer {
         NodeId id;
@@ -112,6 +127,7 @@ private:
     void hello_ok(Conn& conn, const io::Frame& frame);
     void hello_no(Conn& conn, const io::Frame& frame);
     void probed(Conn& conn, std::optional<Incarnation> incarnation, std::string failure);
+    void bulk_greeted(Conn& conn, const Greeting& greeting);
     void greeted(Conn& conn, const Greeting& greeting);
     void finish(Conn& conn);
     void refuse(Conn& conn, const Refusal& refusal);
@@ -124,6 +140,7 @@ private:
     std::vector<Peer> peers_;           // by id
     std::map<io::ConnId, Conn> conns_;  // ordered: it is walked
     std::vector<LinkChange> changes_;
+    std::vector<Bulk> bulks_;
     std::vector<Probed> probed_;
     uint64_t probe_last_ = 0;
     Faults faults_;

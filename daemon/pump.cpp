@@ -1,6 +1,6 @@
 // The safe order of one turn (thesis 10.2; hard cases H4, H5, H10):
 //   1. everything ready has been stepped (daemon/node.cpp); collect says what is owed
-//   2. the write goes to the log: the slowest part starts first
+//   2. the log follows a snapshot that replaced it; the write goes to the log: the slowest part starts first
 //   3. what needs no sync leaves now: a leader's entries, pre-votes
 //   4. what carries my term or my promise parks behind its write
 //   5. entries that a follower needs and memory lacks are asked for
@@ -83,16 +83,17 @@ void Pump::turn() {
 
 /// Steps 2 to 8 for one output; true when the core was stepped again and owes more.
 bool Pump::perform() {
-    CHECK(!output_.reset.has_value());  // snapshots aren't installed yet
     if (output_.diverged)
         fatal(ExitCode::diverged, "the cluster contradicts entry " + std::to_string(raw(*output_.diverged)) +
                                       " of this member's log: nothing was changed (hint: compare the "
                                       "members with raftctl status before going on)");
     bool stepped = false;
+    if (output_.reset) begin_log_anew(*output_.reset);
     if (output_.write) write(*output_.write);
     for (const raft::Send& out : output_.send) send(out);
     for (const auto& wanted : output_.fetch) stepped |= fetch(wanted);
     if (output_.membership) context_.log_clock.set_members(output_.membership->members);
+    if (output_.install) install_ = output_.install;
     if (output_.role) role_changed(*output_.role);
     if (output_.transfer) transfer_end_ = output_.transfer;
     if (output_.want) stepped |= want(*output_.want);
@@ -307,6 +308,19 @@ bool Pump::want(const raft::Output::Want& want) {
     draft.kind = want.kind;
     replica_.propose(context_.now, draft, {}, time);
     return true;
+}
+
+void Pump::installed(const LogPoint& at, Configuration config, NodeId ids_used_upto) {
+    if (replica_.install(context_.now, at, std::move(config), ids_used_upto)) installed_ = at;
+}
+
+/// Before the write that follows: it vouches for the new beginning.
+void Pump::begin_log_anew(const EntryId& at) {
+    CHECK(installed_ && installed_->id() == at);
+    wal_.reset(*installed_);
+    committed_ = *std::exchange(installed_, std::nullopt);
+    fetched_.clear();
+    waiting_append_.reset();
 }
 
 void Pump::advance_commit(Index commit) {

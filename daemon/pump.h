@@ -37,6 +37,8 @@ public:
     void durable(WriteId id);
     /// Entries for a follower, or a point of the log, came from files.
     void read_done(const ReadFor& purpose, wal::ReadResult& result);
+    /// A snapshot of everything up to `at` is durable here: the log follows it.
+    void installed(const LogPoint& at, Configuration config, NodeId ids_used_upto);
     /// An append of a peer; parked while a point of the log is read for it.
     void append_from(NodeId from, PeerMessage message);
 
@@ -50,6 +52,8 @@ public:
     std::optional<raft::Output::TransferEnd> take_transfer_end() {
         return std::exchange(transfer_end_, std::nullopt);
     }
+    /// The leader's log begins behind what is needed here: a snapshot is to be fetched from it.
+    std::optional<raft::Output::Install> take_install() { return std::exchange(install_, std::nullopt); }
     const Applier& applier() const { return applier_; }
     const LogReader& reader() const { return reader_; }
     /// Whose trouble is an alarm; attached before the first turn.
@@ -79,6 +83,7 @@ private:
     void send_append(NodeId to, const raft::msg::Append& append);
     bool fetch(const raft::Output::Fetch& fetch);
     bool want(const raft::Output::Want& want);
+    void begin_log_anew(const EntryId& at);
     void advance_commit(Index commit);
     void end_reads();
     void role_changed(const raft::Output::RoleChange& role);
@@ -104,11 +109,13 @@ private:
 
     raft::Output output_;
     std::optional<raft::Output::TransferEnd> transfer_end_;
+    std::optional<raft::Output::Install> install_;
     WriteId durable_{};
     std::deque<Parked> parked_;  // by write id
     std::vector<FetchedRun> fetched_;
     std::vector<Slice> slices_;  // scratch
     LogPoint committed_;
+    std::optional<LogPoint> installed_;  // replaced the log; the files don't follow it yet
     bool committed_read_under_way_ = false;
     struct Waiting {
         NodeId from;

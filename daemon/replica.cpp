@@ -116,6 +116,19 @@ void Replica::take_in(const raft::Core::Taken& taken, const PeerMessage& message
     CHECK_EQ(buffer_.last(), taken.last);
 }
 
+bool Replica::install(Instant now, const LogPoint& at, Configuration config, NodeId ids_used_upto) {
+    flush_proposals();
+    const bool overtaken = !core_.may_install(at.id());
+    const Index last = core_.last();
+    const bool held = at.index <= last && core_.term_at(at.index) == at.term;
+    step_core({now, raft::ev::Installed{at.id(), config.membership, ids_used_upto}});
+    if (overtaken || held || core_.last() != at.index) return false;
+    buffer_.reset(at);
+    known_point_.reset();
+    members_.replace(std::move(config));
+    return true;
+}
+
 std::optional<LogPoint> Replica::point_at(Index index) const {
     if (auto point = buffer_.point_at(index)) return point;
     if (known_point_ && known_point_->index == index) return known_point_;

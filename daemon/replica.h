@@ -47,6 +47,10 @@ public:
     Index wanted_point() const { return wanted_point_; }
     void provide_point(const LogPoint& point) { known_point_ = point; }
 
+    /// A snapshot of everything up to `at` is durable here (CURRENT is renamed). True: it replaces the log,
+    /// which from now on begins behind it; else the log holds `at` and stays, or is further already.
+    bool install(Instant now, const LogPoint& at, Configuration config, NodeId ids_used_upto);
+
     /// The log behind `index`, when it is in memory.
     std::optional<LogPoint> point_at(Index index) const;
     void collect(raft::Output& output);

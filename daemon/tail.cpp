@@ -161,8 +161,7 @@ void Tails::place(Tail& tail) {
     tail.placed_lsn_end = lsn_end;
     switch (tail.from) {
         case TailFrom::first:
-            if (first_lsn() == reader_.base().lsn_next)
-                return begin(tail, reader_.base().index + 1);
+            if (first_lsn() == reader_.base().lsn_next) return begin(tail, reader_.base().index + 1);
             if (lsn_first >= lsn_end) return begin(tail, committed_.index + 1);
             lsn = lsn_first;
             break;

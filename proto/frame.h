@@ -24,6 +24,9 @@ enum class FrameType : uint16_t {
     read_index = 21,
     read_index_ok = 22,
     timeout_now = 23,
+    snapshot_offer = 24,
+    file_ask = 25,   // on a bulk connection
+    file_part = 26,  // its answer
     // client and member
     append = 32,
     append_done = 33,

@@ -69,7 +69,37 @@ struct TimeoutNow {
     uint32_t reserved;
     uint64_t term;
 };
+struct SnapshotOffer {  // what you need is no longer in my log: fetch a snapshot at this entry or later
+    uint32_t size;
+    uint32_t reserved;
+    uint64_t term, at_term, at_index;
+};
 
+/// Asks for a part of one file of the newest snapshot.
+struct FileAsk {
+    uint32_t size;
+    uint32_t bytes_max;
+    uint64_t request;  // echoed
+    uint64_t offset;
+    uint64_t tag;   // of the file that earlier parts came from; 0: any
+    char name[96];  // as the manifest says, zeros behind; empty: the manifest itself, whole
+};
+enum class FileCode : uint32_t {
+    ok = 0,
+    gone = 1,     // no such file (any more): begin with the manifest again
+    changed = 2,  // another file under this name, by its tag
+    failed = 3,   // it can't be read now
+};
+struct FilePart {  // then the bytes
+    uint32_t size;
+    uint32_t code;
+    uint64_t request, offset;
+    uint64_t file_bytes;
+    uint64_t tag;       // of the file: equal tags, equal bytes
+    uint64_t checksum;  // XXH3-64 of the bytes that follow
+};
+
+static_assert(sizeof(SnapshotOffer) == 32 && sizeof(FileAsk) == 128 && sizeof(FilePart) == 48);
 static_assert(sizeof(Trailer) == 48 && sizeof(AppendEntries) == 56 && sizeof(AppendOk) == 80);
 static_assert(sizeof(AppendNo) == 96 && sizeof(Vote) == 32 && sizeof(VoteOk) == 72);
 

@@ -212,6 +212,7 @@ void Cluster::start(uint32_t number) {
     options.store = &process.store;
     options.state_limits = options_.state;
     options.archives_first = options_.archives_first;
+    options.transfer_part_bytes = options_.transfer_part_bytes;
     options.simulated = true;
     options.black_box = false;  // a seed repeats the run anyway
     options.version = "simulated";

@@ -22,8 +22,9 @@ struct ClusterOptions {
     Duration heartbeat = milliseconds(100), election_timeout = seconds(1);
     uint64_t segment_bytes = 64u << 10;
     uint64_t buffer_bytes = 256u << 10;
-    uint64_t wal_keep_bytes = uint64_t{1} << 50;  // who lags behind that can't catch up yet
+    uint64_t wal_keep_bytes = 64u << 20;
     bool archives_first = false;
+    uint32_t transfer_part_bytes = 4096;
     uint64_t batch_bytes_max = 64u << 10, in_flight_bytes_max = 256u << 10;
     uint64_t append_queue_bytes_max = 64u << 20;
     daemon::StateLimits state{.producers_max = 64,

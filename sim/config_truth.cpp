@@ -90,6 +90,13 @@ size_t ConfigTruth::cut(uint32_t member, uint64_t keep) {
     return held - stack.size();
 }
 
+void ConfigTruth::install(uint32_t member, uint64_t base) {
+    std::vector<Ref>& stack = stacks_[member];
+    stack.clear();
+    for (Ref ref : settled_)
+        if (all_[ref].index <= base) stack.push_back(ref);
+}
+
 std::optional<std::string> ConfigTruth::push(uint32_t member, uint64_t index, uint64_t chain,
                                              const Membership& membership, const daemon::MemberInfos* infos,
                                              const Maker& maker) {

@@ -47,6 +47,8 @@ public:
 
     /// This member's log ends at `keep` from here on. Says how many configurations went.
     size_t cut(uint32_t member, uint64_t keep);
+    /// A snapshot of everything up to `base` replaced this member's log.
+    void install(uint32_t member, uint64_t base);
     /// What a leader knew when it made an entry.
     struct Maker {
         uint32_t member = 0;

@@ -37,6 +37,27 @@ std::string done_text(ByteView payload) {
     });
 }
 
+std::string snapshot_text(const proto::FrameHeader& header, ByteView payload) {
+    using proto::FrameType;
+    switch (static_cast<FrameType>(header.type)) {
+        case FrameType::snapshot_offer:
+            return with<proto::SnapshotOffer>(payload, [](const auto& m) {
+                return "snapshot-offer term=" + std::to_string(m.term) + " at=" + at(m.at_index, m.at_term);
+            });
+        case FrameType::file_ask:
+            return with<proto::FileAsk>(payload, [](const auto& m) {
+                return "file-ask " + std::string(m.name, strnlen(m.name, sizeof m.name)) +
+                       " offset=" + std::to_string(m.offset);
+            });
+        case FrameType::file_part:
+            return with<proto::FilePart>(payload, [](const auto& m) {
+                return "file-part code=" + std::to_string(m.code) + " offset=" + std::to_string(m.offset) +
+                       " of=" + std::to_string(m.file_bytes);
+            });
+        default: return "?";
+    }
+}
+
 }  // namespace
 
 std::string describe_frame(const proto::FrameHeader& header, ByteView payload) {
@@ -72,6 +93,9 @@ std::string describe_frame(const proto::FrameHeader& header, ByteView payload) {
         case FrameType::read_index: return "read-index";
         case FrameType::read_index_ok: return "read-index-ok";
         case FrameType::timeout_now: return "timeout-now";
+        case FrameType::snapshot_offer:
+        case FrameType::file_ask:
+        case FrameType::file_part: return snapshot_text(header, payload);
         case FrameType::hello: return "hello";
         case FrameType::hello_ok: return "hello-ok";
         case FrameType::hello_no: return "hello-no";

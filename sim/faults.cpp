@@ -315,6 +315,14 @@ void Faults::leave_broken(uint32_t member, const std::set<uint32_t>& core) {
     }
 }
 
+/// As it is once its learners have been promoted: a leader may do that as soon as they have caught up.
+static Membership promoted(Membership of) {
+    for (auto* half : {&of.now, &of.next})
+        for (Member& member : *half)
+            if (member.promote) member.learner = member.promote = false;
+    return of;
+}
+
 /// Members that can decide, whatever configuration comes into force among them: a majority of each half of
 /// the committed one, and of those behind it that stand in the log of one of them.
 std::set<uint32_t> Faults::draw_core() {
@@ -333,6 +341,7 @@ std::set<uint32_t> Faults::draw_core() {
     };
     const ConfigEntry& settled = configs.at(configs.settled());
     need(settled.what.membership);
+    need(promoted(settled.what.membership));
     if (random_.chance(0.3))
         for (uint32_t i : order)
             if (settled.what.infos.contains(NodeId{i}) && !cluster_.hit(i) && random_.chance(0.5))
@@ -341,7 +350,10 @@ std::set<uint32_t> Faults::draw_core() {
         before = core.size();
         for (uint32_t i : std::set<uint32_t>(core))
             for (auto ref : configs.stack(i))
-                if (configs.at(ref).index > settled.index) need(configs.at(ref).what.membership);
+                if (configs.at(ref).index > settled.index) {
+                    need(configs.at(ref).what.membership);
+                    need(promoted(configs.at(ref).what.membership));
+                }
         if (core.size() > before) reached_.hit(Reach::core_extended);
     }
     return core;

@@ -112,8 +112,8 @@ void draw_archives(Knobs& knobs, Profile profile, uint64_t seed) {
     limits.bytes = std::max(uint64_t{16u << 10} << random.below(5), static_cast<uint64_t>(bytes / kArchives));
     limits.entries = std::max(uint64_t{64} << random.below(5), static_cast<uint64_t>(entries / kArchives));
     knobs.cluster.archives_first = !knobs.damage && random.chance(0.7);  // damage of archives isn't repaired
-    // Without faults nobody is ever behind.
-    if (profile == Profile::quiet) knobs.cluster.wal_keep_bytes = 0;
+    if (profile == Profile::quiet || random.chance(0.7))
+        knobs.cluster.wal_keep_bytes = random.below(4) * knobs.cluster.segment_bytes;
 }
 
 }  // namespace
@@ -179,6 +179,7 @@ std::string Knobs::text() const {
         number("answers_each_max", static_cast<double>(cluster.state.answers_each_max));
     number("archive_bytes", static_cast<double>(cluster.state.archive.bytes));
     number("archive_entries", static_cast<double>(cluster.state.archive.entries));
+    number("wal_keep_bytes", static_cast<double>(cluster.wal_keep_bytes));
     flag("archives_first", cluster.archives_first);
     if (few_producers) number("producers_max", static_cast<double>(cluster.state.producers_max));
     number("segment_bytes", static_cast<double>(cluster.segment_bytes));

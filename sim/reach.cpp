@@ -97,6 +97,7 @@ constexpr Point kPoints[] = {
     {"transfer_ended", kChurn},
     {"core_extended", kNowhere},
     {"archives_compared", kAll},
+    {"snapshot_installed", kDown},
 };
 static_assert(std::size(kPoints) == kReachCount);
 

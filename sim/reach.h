@@ -77,10 +77,11 @@ enum class Reach : uint8_t {
     wrong_address_refused,
     used_id_refused,
     transfer_done,
-    transfer_refused,  // to a learner
-    transfer_ended,    // the target was behind, dead or away
-    core_extended,     // a healed majority needed more members, for a configuration not committed
+    transfer_refused,   // to a learner
+    transfer_ended,     // the target was behind, dead or away
+    core_extended,      // a healed majority needed more members, for a configuration not committed
     archives_compared,  // of two members, with the same range
+    snapshot_installed,
     count_,
 };
 inline constexpr size_t kReachCount = static_cast<size_t>(Reach::count_);

@@ -101,7 +101,9 @@ void Truth::started(uint32_t number, const daemon::Node& node) {
         member.chains = std::move(chains);
         reached_.hit(Reach::restarted_torn);
         configs.cut(number, at);
-        follow_configs(number, member, node, at);
+        const uint64_t base = raw(view.base.index);
+        if (base > at) configs.install(number, base);
+        follow_configs(number, member, node, std::max(at, base));
     }
     member.removed_at = {};
     member.alive = true;
@@ -198,6 +200,16 @@ void Truth::follow_log(uint32_t number, Member& member, const daemon::Node& node
             member.ok_chain = member.chains[keep];
         }
     }
+    const uint64_t base = raw(node.core().state().log.base().index);
+    if (base > keep) {  // an installed snapshot replaced the log
+        if (base > committed()) violated(number, "installed a snapshot of what isn't committed");
+        member.chains.assign(committed_.begin(), committed_.begin() + static_cast<std::ptrdiff_t>(base) + 1);
+        configs.install(number, base);
+        reached_.hit(Reach::snapshot_installed);
+        keep = base;
+        if (base > last || (base == last && end.chain != committed_[base]))
+            violated(number, "installed a snapshot of another history");
+    }
     for (uint64_t at = keep + 1; at <= last; ++at) {
         std::optional<LogPoint> point = at == last ? end : node.log_at(Index{at});
         if (!point) violated(number, "a new entry isn't in memory");
@@ -278,11 +290,13 @@ void Truth::learn(uint32_t number, const LogPoint& point, uint64_t chain_before)
                                  std::to_string(raw(point.term)));
     }
     const Version& before = *version(at - 1, chain_before);
-    if (auto fault = log_time.judge(point.timestamp_ms, before.timestamp_ms, before.made_at,
+    if (auto fault = log_time.judge(point.timestamp_ms, before.timestamp_ms, before.stamped_at,
                                     [&] { return voters_at(number); }))
         violated(number, *fault);
+    // Time that passed while stamps stood still (another leader's clock was behind) may be made up for later.
+    const Instant stamped_at = point.timestamp_ms == before.timestamp_ms ? before.stamped_at : kernel_.now();
     versions_[at].push_back(
-        {point.term, point.chain, chain_before, point.lsn_next, point.timestamp_ms, kernel_.now()});
+        {point.term, point.chain, chain_before, point.lsn_next, point.timestamp_ms, stamped_at});
 }
 
 void Truth::became_leader(uint32_t number, const Member& member) {

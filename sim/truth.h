@@ -84,7 +84,7 @@ private:
         uint64_t chain, before;
         Lsn lsn_next;
         uint64_t timestamp_ms = 0;
-        Instant made_at{};
+        Instant stamped_at{};  // when the first entry with this stamp was made, so far without a gap
     };
     struct Member {
         bool alive = false, stale = false;

@@ -9,6 +9,7 @@
 #include "base/checksum.h"
 #include "base/uuid.h"
 #include "snapshot/identity.h"
+#include "snapshot/incoming.h"
 
 namespace raftd::snapshot {
 namespace {
@@ -142,7 +143,9 @@ Result<DataDir> inspect(io::Files& files, std::string_view path) {
 
 Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce) {
     TRY(found, inspect(files, path));
-    if (auto removed = remove_leftovers(files, join(path, "snapshot"), found.current); !removed)
+    const std::string snapshots = join(path, "snapshot");
+    if (auto removed = remove_leftovers(files, snapshots, found.current, incoming_files(files, snapshots));
+        !removed)
         found.notes.push_back(removed.error().what);  // they take room and nothing else
     // Durable: a peer that has seen this number refuses every lower one, so it must outlive this process.
     if (found.boots.mine.number > 0)

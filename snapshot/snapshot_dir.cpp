@@ -43,7 +43,7 @@ bool is_snapshot(std::string_view text) { return text.find("\"format\":2,") != s
 
 bool is_ours(std::string_view name) {
     return is_archive_name(name) || is_state_file_name(name) || name.starts_with("manifest-") ||
-           name.ends_with(".tmp");
+           name.ends_with(".tmp") || name.ends_with(".part") || name == "incoming";
 }
 
 }  // namespace

@@ -57,6 +57,8 @@ TEST(PeerCodec, EveryMessageComesBackAsItWent) {
     back(msg::ReadIndex{Term{1}, ReadId{2}});
     back(msg::ReadIndexOk{Term{1}, ReadId{2}, Index{3}, true});
     back(msg::TimeoutNow{Term{1}});
+    auto offer = std::get<msg::Snapshot>(back(msg::Snapshot{Term{5}, {Term{4}, Index{9}}}));
+    EXPECT_EQ(offer.at, (EntryId{Term{4}, Index{9}}));
 }
 
 TEST(PeerCodec, AppendCarriesItsEntries) {

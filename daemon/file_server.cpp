@@ -1,0 +1,125 @@
+#include "daemon/file_server.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/checksum.h"
+#include "proto/frame.h"
+
+namespace raftd::daemon {
+namespace {
+
+constexpr uint64_t kTailBytes = 4096;  // of a file: its sizes and checksums stand there
+
+std::string_view name_in(const proto::FileAsk& ask) { return {ask.name, strnlen(ask.name, sizeof ask.name)}; }
+
+/// A name in the snapshot folder and nothing else: what a peer says is never a path.
+bool is_plain(std::string_view name) {
+    auto plain = [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == '_' || c == '.';
+    };
+    return !name.empty() && name.front() != '.' && std::all_of(name.begin(), name.end(), plain);
+}
+
+}  // namespace
+
+/// Reads one part. The memory was made on the loop thread.
+struct FileServer::Job final : io::Job {
+    io::ConnId conn{};
+    std::string folder;
+    proto::FileAsk ask{};
+    Slice into;
+    // Out:
+    proto::FilePart part{};
+    uint32_t bytes = 0;
+
+    void run(io::Files& files) noexcept override { part.code = static_cast<uint32_t>(read(files)); }
+
+    proto::FileCode read(io::Files& files) {
+        std::string name(name_in(ask));
+        const bool manifest = name.empty();
+        if (manifest && io::read_file(files, folder + "/CURRENT", 256, name).error != 0)
+            return proto::FileCode::failed;
+        if (manifest) name.resize(std::min(name.find(' '), name.size()));  // `name hash`
+        if (!is_plain(name)) return proto::FileCode::gone;
+        int failed = 0;
+        const std::string path = folder + "/" + name;
+        io::FileId file = files.open(path, io::OpenMode::read, failed);
+        if (file == io::kNoFile) return failed == ENOENT ? proto::FileCode::gone : proto::FileCode::failed;
+        const proto::FileCode code = read_open(files, file, manifest);
+        files.close(file);
+        return code;
+    }
+
+    proto::FileCode read_open(io::Files& files, io::FileId file, bool manifest) {
+        io::FileResult size = files.size(file);
+        if (size.error != 0) return proto::FileCode::failed;
+        part.file_bytes = size.bytes;
+        if (manifest && (size.bytes > into.size() || ask.offset != 0)) return proto::FileCode::failed;
+        std::byte tail[kTailBytes];
+        const uint64_t tail_bytes = std::min(size.bytes, kTailBytes);
+        io::FileResult got = files.read(file, size.bytes - tail_bytes, {tail, tail_bytes});
+        if (got.error != 0 || got.bytes != tail_bytes) return proto::FileCode::failed;
+        part.tag = checksum({tail, tail_bytes}, size.bytes);
+        if (ask.tag != 0 && ask.tag != part.tag) return proto::FileCode::changed;
+        if (ask.offset >= size.bytes) return proto::FileCode::ok;  // nothing is left
+        const uint64_t wanted = std::min<uint64_t>(into.size(), size.bytes - ask.offset);
+        got = files.read(file, ask.offset, {into.data(), wanted});
+        if (got.error != 0 || got.bytes != wanted) return proto::FileCode::failed;
+        bytes = static_cast<uint32_t>(wanted);
+        part.checksum = checksum({into.data(), wanted});
+        return proto::FileCode::ok;
+    }
+};
+
+void FileServer::frame(io::ConnId conn, const io::Frame& frame) {
+    proto::FileAsk ask;
+    const bool good = static_cast<proto::FrameType>(frame.type) == proto::FrameType::file_ask &&
+                      proto::read_fixed(frame.bytes.view(), ask);
+    Asker& asker = askers_[conn];
+    if (!good || asker.asks.size() >= kAsksMax) {
+        ++context_.counters.peer_frames_bad;
+        return peers_.close_bulk(conn);
+    }
+    asker.asks.push_back(ask);
+    read_next(conn, asker);
+}
+
+/// One at a time, and none while the one before still waits for the network.
+void FileServer::read_next(io::ConnId conn, Asker& asker) {
+    if (asker.reading || asker.asks.empty()) return;
+    if (context_.world.network.queued_bytes(conn) > io::Network::kHighWaterBytes) return;
+    auto job = std::make_unique<Job>();
+    job->conn = conn;
+    job->folder = context_.dir.path + "/snapshot";
+    job->ask = asker.asks.front();
+    asker.asks.pop_front();
+    const bool manifest = name_in(job->ask).empty();
+    const uint32_t most = manifest ? kManifestBytesMax : std::min(job->ask.bytes_max, kPartBytesMax);
+    job->into = Chunk::make(std::max(most, 1u));
+    asker.reading = true;
+    context_.world.worker.submit(io::Lane::transfer, std::move(job), make_token(TokenTag::serve, ++jobs_));
+}
+
+void FileServer::completed(io::Completed& done) {
+    auto& job = static_cast<Job&>(*done.job);
+    auto found = askers_.find(job.conn);
+    if (found == askers_.end()) return;  // hung up meanwhile
+    found->second.reading = false;
+    job.part.size = sizeof job.part;
+    job.part.request = job.ask.request;
+    job.part.offset = job.ask.offset;
+    Slice parts[2] = {
+        proto::make_frame_head(proto::FrameType::file_part, 0, proto::fixed_bytes(job.part), job.bytes),
+        job.into.part(0, job.bytes)};
+    context_.world.network.send(job.conn, {parts, job.bytes == 0 ? 1u : 2u});
+    read_next(job.conn, found->second);
+}
+
+void FileServer::writable(io::ConnId conn) {
+    auto found = askers_.find(conn);
+    if (found != askers_.end()) read_next(conn, found->second);
+}
+
+}  // namespace raftd::daemon

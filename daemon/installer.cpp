@@ -1,0 +1,305 @@
+#include "daemon/installer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/check.h"
+#include "snapshot/archive_reader.h"
+#include "snapshot/incoming.h"
+
+namespace raftd::daemon {
+namespace {
+
+constexpr Duration kRetryAfter = milliseconds(200);
+constexpr uint32_t kRetryDoublings = 5;  // 0.2 s to 6.4 s between tries
+
+/// The newest configuration that a snapshot knows: the one in force where it ends.
+Configuration configuration_of(const snapshot::SnapshotManifest& manifest) {
+    const snapshot::SnapshotConfig& newest = manifest.configs.back();
+    Configuration config{newest.index, newest.membership, {}};
+    for (const snapshot::GenesisMember& info : newest.infos) config.infos.emplace(info.id, info);
+    return config;
+}
+
+NodeId highest(const std::set<NodeId>& ids) { return ids.empty() ? NodeId{} : *ids.rbegin(); }
+
+}  // namespace
+
+/// One piece of work on the snapshot folder, for Lane::transfer.
+struct Installer::Job final : io::Job {
+    enum class What : uint8_t { list, check, commit } what = What::list;
+    std::string dir;
+    snapshot::SnapshotManifest manifest;
+    // list: what lies there of it
+    std::set<std::string> here;
+    std::map<std::string, uint64_t> parts;
+    // check: this file, which was fetched whole, gets its name
+    std::string path, name;
+    // commit
+    StateLimits limits;
+    std::optional<State> state;
+
+    std::optional<Error> error;
+
+    void run(io::Files& files) noexcept override {
+        Result<void> done;
+        switch (what) {
+            case What::list: done = list(files); break;
+            case What::check: done = check(files); break;
+            case What::commit: done = commit(files); break;
+        }
+        if (!done) error = done.error();
+    }
+
+    Result<void> list(io::Files& files) {
+        TRY_VOID(snapshot::note_incoming(files, dir, manifest));
+        int failed = 0;
+        const std::vector<std::string> names = files.list(dir, failed);
+        if (failed != 0) return raftd::error(Errc::io, dir + ": " + std::strerror(failed));
+        for (const std::string& found : names) {
+            here.insert(found);
+            if (!found.ends_with(".part")) continue;
+            io::FileId file = files.open(dir + "/" + found, io::OpenMode::read, failed);
+            if (file == io::kNoFile) continue;
+            parts[found] = files.size(file).bytes;
+            files.close(file);
+        }
+        return {};
+    }
+
+    /// What isn't as the manifest says goes, and is fetched again.
+    Result<void> check(io::Files& files) {
+        Result<void> good = compare(files);
+        if (!good) {
+            (void)files.remove(path);
+            return good;
+        }
+        int failed = 0;
+        io::FileId file = files.open(path, io::OpenMode::read_write, failed);
+        if (file == io::kNoFile) return raftd::error(Errc::io, path + ": " + std::strerror(failed));
+        failed = files.sync(file).error;
+        files.close(file);
+        if (failed == 0) failed = files.rename(path, dir + "/" + name).error;
+        if (failed == 0) failed = files.sync_dir(dir).error;
+        if (failed != 0) return raftd::error(Errc::io, path + ": " + std::strerror(failed));
+        return {};
+    }
+    Result<void> compare(io::Files& files) {
+        if (name == manifest.state.name) {
+            snapshot::StateFileInfo info = manifest.state;
+            info.name = path.substr(dir.size() + 1);
+            TRY_VOID(snapshot::StateFile::open(files, dir, info));
+            return {};
+        }
+        auto named = std::find_if(manifest.archives.begin(), manifest.archives.end(),
+                                  [&](const auto& archive) { return archive.name() == name; });
+        CHECK(named != manifest.archives.end());
+        TRY(reader, snapshot::ArchiveReader::open(files, path));
+        TRY_VOID(reader.verify());
+        // Of the file itself only the content counts: members may pack it differently.
+        const snapshot::ArchiveInfo& info = reader.info();
+        if (info.before == named->before && info.end == named->end && info.hash == named->hash) return {};
+        return raftd::error(Errc::damaged, path + ": not the archive that the manifest names");
+    }
+
+    /// The state is loaded first: what can't be read must never be in force.
+    Result<void> commit(io::Files& files) {
+        TRY(file, snapshot::StateFile::open(files, dir, manifest.state));
+        TRY(loaded, State::load(limits, file));
+        if (loaded.point() != manifest.at)
+            return raftd::error(Errc::damaged, dir + "/" + manifest.state.name + ": is of another entry");
+        for (snapshot::ArchiveInfo& archive : manifest.archives) {
+            TRY(reader, snapshot::ArchiveReader::open(files, dir + "/" + archive.name()));
+            archive.file_bytes = reader.info().file_bytes;  // as it is here
+        }
+        TRY_VOID(snapshot::put_in_force(files, dir, manifest));
+        state.emplace(std::move(loaded));
+        return snapshot::forget_incoming(files, dir);
+    }
+};
+
+Installer::Installer(Context& context, Replica& replica, Peers& peers, Pump& pump, Applier& applier,
+                     Compaction& compaction)
+    : context_(context),
+      replica_(replica),
+      peers_(peers),
+      pump_(pump),
+      applier_(applier),
+      compaction_(compaction),
+      fetch_(context, peers) {}
+Installer::~Installer() = default;
+
+void Installer::wanted(const raft::Output::Install& install) {
+    wanted_ = install;
+    wanted_at_ = context_.now;
+    if (stage_ != Stage::idle) return;
+    began_at_ = context_.now;
+    stage_ = Stage::waiting;
+    context_.log(LogLevel::info, "snapshot_wanted")("from", raw(install.from))("at", raw(install.at.index))(
+        "last", raw(replica_.core().last()));
+}
+
+void Installer::turn() {
+    if (fetch_.deadline() <= context_.now) fetch_.tick(context_.now);
+    if (fetch_.take_heard())
+        replica_.step(context_.now, raft::ev::Heard{fetch_.source(), replica_.core().term()});
+    while (auto end = fetch_.take_ended()) ended(std::move(*end));
+    switch (stage_) {
+        case Stage::waiting:
+            // Nobody offers one any more: the log reaches after all.
+            if (context_.now >= wanted_at_ + context_.options.settings.raft.election_timeout * 10)
+                return give_up("it is no longer wanted");
+            if (context_.now >= again_at_ && peers_.linked(wanted_.from)) dial();
+            return;
+        case Stage::manifest:
+            if (fetch_.connected() && !fetch_.busy()) fetch_.ask_manifest();
+            return;
+        case Stage::holding:
+            if (compaction_.held()) commit();
+            return;
+        default: return;
+    }
+}
+
+Instant Installer::deadline() const {
+    Instant at = fetch_.deadline();
+    if (stage_ == Stage::waiting) at = std::min(at, std::max(again_at_, context_.now + milliseconds(20)));
+    return at;
+}
+
+void Installer::dial() {
+    stage_ = Stage::manifest;
+    fetch_.dial(wanted_.from);
+}
+
+void Installer::ended(FileFetch::Ended&& ended) {
+    using How = FileFetch::Ended::How;
+    // While a job runs, and behind the last file, the connection matters to nobody: next_file() looks.
+    if (stage_ != Stage::manifest && stage_ != Stage::fetching) return;
+    switch (ended.how) {
+        case How::manifest: return take_manifest(ended.text);
+        case How::file: return check(std::move(ended.path));
+        case How::gone: return try_again("the source has a newer one");
+        case How::lost: return try_again("the connection ended");
+        case How::failed: return try_again(ended.text);
+    }
+}
+
+void Installer::take_manifest(const std::string& text) {
+    auto parsed = snapshot::parse_snapshot(text);
+    if (!parsed) return try_again("the source has none yet");
+    manifest_ = std::move(*parsed);
+    if (manifest_.cluster_id != context_.dir.identity.cluster_id ||
+        manifest_.genesis_hash != snapshot::genesis_point(context_.dir.current.genesis).chain)
+        return try_again("the source's snapshot is of another cluster");
+    if (overtaken()) return give_up("the log is further already");
+    manifest_.genesis_name = context_.dir.current.genesis_name;
+    list();
+}
+
+void Installer::submit(std::unique_ptr<Job> job, Stage stage) {
+    stage_ = stage;
+    job->dir = dir();
+    job->manifest = manifest_;
+    context_.world.worker.submit(io::Lane::transfer, std::move(job), make_token(TokenTag::install, 0));
+}
+
+void Installer::list() {
+    auto job = std::make_unique<Job>();
+    job->what = Job::What::list;
+    submit(std::move(job), Stage::listing);
+}
+
+void Installer::listed(Job& job) {
+    parts_ = std::move(job.parts);
+    missing_.clear();
+    // The state first: its file is the one that the source replaces with its next snapshot.
+    for (auto archive = manifest_.archives.rbegin(); archive != manifest_.archives.rend(); ++archive)
+        if (!job.here.contains(archive->name())) missing_.push_back(archive->name());
+    if (!job.here.contains(manifest_.state.name)) missing_.push_back(manifest_.state.name);
+    context_.log(LogLevel::info, "snapshot_fetching")("at", raw(manifest_.at.index))(
+        "from", raw(fetch_.source()))("files", missing_.size())("archives", manifest_.archives.size());
+    next_file();
+}
+
+void Installer::next_file() {
+    if (overtaken()) return give_up("the log is further already");
+    if (missing_.empty()) {
+        stage_ = Stage::holding;
+        compaction_.hold(true);
+        return;
+    }
+    if (!fetch_.connected()) return try_again("the connection ended");
+    stage_ = Stage::fetching;
+    fetch_.fetch(missing_.back(), parts_);
+}
+
+void Installer::check(std::string path) {
+    auto job = std::make_unique<Job>();
+    job->what = Job::What::check;
+    job->path = std::move(path);
+    job->name = missing_.back();
+    submit(std::move(job), Stage::checking);
+}
+
+void Installer::commit() {
+    if (overtaken()) return give_up("the log is further already");
+    auto job = std::make_unique<Job>();
+    job->what = Job::What::commit;
+    job->limits = context_.options.state_limits;
+    submit(std::move(job), Stage::committing);
+}
+
+void Installer::completed(io::Completed& done) {
+    if (tag_of(done.token) == TokenTag::fetch) return fetch_.completed(done);
+    auto& job = static_cast<Job&>(*done.job);
+    if (job.error) return try_again(job.error->what);
+    switch (job.what) {
+        case Job::What::list: return listed(job);
+        case Job::What::check: missing_.pop_back(); return next_file();
+        case Job::What::commit: return committed(job);
+    }
+}
+
+/// CURRENT is renamed: everything here follows it, in this turn.
+void Installer::committed(Job& job) {
+    manifest_ = std::move(job.manifest);
+    compaction_.installed(manifest_);
+    compaction_.hold(false);
+    pump_.installed(manifest_.at, configuration_of(manifest_), highest(manifest_.used_ids));
+    if (applier_.state().applied() < manifest_.at.index) applier_.replace(std::move(*job.state));
+    context_.log(LogLevel::info, "snapshot_installed")("index", raw(manifest_.at.index))(
+        "lsn", raw(manifest_.at.lsn_next) - 1)("from", raw(fetch_.source()))("bytes", fetch_.bytes_fetched())(
+        "ms", (context_.now - began_at_).ns / 1'000'000);
+    fetch_.hang_up();
+    failures_ = 0;
+    stage_ = Stage::idle;
+}
+
+void Installer::try_again(std::string_view why) {
+    compaction_.hold(false);
+    fetch_.hang_up();
+    stage_ = Stage::waiting;
+    again_at_ = context_.now + kRetryAfter * (1 << std::min(failures_, kRetryDoublings));
+    ++failures_;
+    context_.log(LogLevel::warn, "snapshot_fetch_failed")("why", why)("failures", failures_)(
+        "hint", "what was fetched stays, and is gone on with");
+}
+
+void Installer::give_up(std::string_view why) {
+    compaction_.hold(false);
+    fetch_.hang_up();
+    failures_ = 0;
+    stage_ = Stage::idle;
+    context_.log(LogLevel::info, "snapshot_unneeded")("why", why);
+}
+
+std::optional<Installer::Progress> Installer::progress() const {
+    if (stage_ == Stage::idle) return std::nullopt;
+    const Index at =
+        stage_ == Stage::waiting || stage_ == Stage::manifest ? wanted_.at.index : manifest_.at.index;
+    return Progress{at, missing_.size(), fetch_.bytes_fetched()};
+}
+
+}  // namespace raftd::daemon
