@@ -1,0 +1,23 @@
+// What a start makes of the settings, the data directory and the log it finds, before there is a node.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "daemon/context.h"
+#include "raft/options.h"
+#include "wal/wal.h"
+
+namespace raftd::daemon {
+
+raft::Options core_options(const conf::NodeSettings& settings, const snapshot::Manifest& manifest);
+/// The configuration where the log begins, then each in the log. Where that lies below the snapshot, the
+/// snapshot's older configurations say; they are committed, so which of them stands there matters to nobody.
+Result<std::vector<Configuration>> configs_of(const snapshot::Current& current, const wal::Recovered& found);
+/// The settings name a member of a cluster; the directory must be that one's. Errors: conflict.
+Result<void> check_owner(const snapshot::DataDir& dir, const NodeOptions& options);
+/// Where this member is to be reached: as the configuration in force says, and one that no configuration
+/// names yet as cluster.toml says. Errors: conflict (neither knows it).
+Result<MemberInfo> own_place(const Context& context);
+
+}  // namespace raftd::daemon
