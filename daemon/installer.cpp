@@ -65,6 +65,11 @@ struct Installer::Job final : io::Job {
             parts[found] = files.size(file).bytes;
             files.close(file);
         }
+        // Equal states may be stored as different bytes, so one fetched from another member doesn't do.
+        if (here.contains(manifest.state.name) && !snapshot::StateFile::open(files, dir, manifest.state)) {
+            (void)files.remove(dir + "/" + manifest.state.name);
+            here.erase(manifest.state.name);
+        }
         return {};
     }
 

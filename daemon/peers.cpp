@@ -197,7 +197,7 @@ void Peers::hello(Conn& conn, const io::Frame& frame) {
         drop(older);
     }
     peer.dial_at = kNever;
-    if (!peer.member) peer.address = greeting->address;
+    peer.told = greeting->address;
     conn.peer = greeting->id;
     peer.conn = conn.id;
     greeted(conn, *greeting);
@@ -239,7 +239,9 @@ void Peers::bulk_greeted(Conn& conn, const Greeting& greeting) {
 io::ConnId Peers::dial_bulk(NodeId id) {
     const Peer* peer = find(id);
     CHECK(peer != nullptr);
-    io::ConnId conn = context_.world.network.connect(io::ConnClass::peer_bulk, peer->address);
+    // My configuration may be too old to know where it is, so what it said itself counts more.
+    const std::string& address = peer->told.empty() ? peer->address : peer->told;
+    io::ConnId conn = context_.world.network.connect(io::ConnClass::peer_bulk, address);
     conns_.emplace(conn, Conn{conn, id, false, false, context_.now + kGreetWithin, 0, 0, true});
     return conn;
 }

@@ -103,6 +103,7 @@ private:
     struct Peer {
         NodeId id;
         std::string name, address;
+        std::string told{};             // where it said that it is reached, when it dialed
         bool member = true;             // of the configuration in force; else only let in
         io::ConnId conn = io::kNoConn;  // being dialed, shaking hands, or linked
         uint32_t features = 1;          // as it greeted

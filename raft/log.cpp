@@ -111,8 +111,8 @@ void Log::cut_after(Index keep) {
 }
 
 void Log::compact(EntryId upto) {
+    if (upto.index <= base_.index) return;  // an installed snapshot was further than the files
     CHECK(matches(upto));
-    if (upto.index <= base_.index) return;
     base_ = upto;
     size_t run = 0;
     while (run + 1 < runs_.size() && runs_[run + 1].first <= upto.index + 1) ++run;

@@ -32,5 +32,26 @@ TEST(RaftInstall, ASnapshotOfALaterTermBringsItsTerm) {
     EXPECT_EQ(output.write->hard, (HardState{Term{5}, NodeId{}}));
 }
 
+// The log held what was installed, so its files stay; they may begin earlier than the core's log does.
+TEST(RaftInstall, FilesMayGoLaterThanTheSnapshotSaid) {
+    const Membership members{{{NodeId{1}, false, false, 0}, {NodeId{2}, false, false, 0}}, {}, false};
+    const ConfigAt genesis{Index{}, members};
+    const TermRun run{Term{2}, Index{1}};
+    const Restart restart{.hard = {Term{2}, NodeId{}},
+                          .base = {},
+                          .runs = {&run, 1},
+                          .last = Index{40},
+                          .configs = {&genesis, 1},
+                          .health = {},
+                          .boot = 1};
+    Core core(Options{}, NodeId{1}, restart, 7, Instant{1});
+    core.check_invariants(true);
+    core.step({Instant{2}, ev::Installed{{Term{2}, Index{30}}, members}});
+    EXPECT_EQ(core.last(), Index{40});
+    EXPECT_EQ(core.commit(), Index{30});
+    core.step({Instant{3}, ev::Compacted{{Term{2}, Index{20}}}});
+    EXPECT_EQ(core.view().base.index, Index{30});
+}
+
 }  // namespace
 }  // namespace raftd::raft
