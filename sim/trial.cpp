@@ -198,8 +198,9 @@ void Trial::change_afresh(const std::set<uint32_t>& core) {
 
 /// L6: a fresh tail from the beginning gives all, from each member of the core.
 void Trial::read_whole(const std::set<uint32_t>& core) {
-    SimClient& client = *clients_.back();
     for (uint32_t i : members_in(core)) {
+        // It knows this address only: a removed member that still runs may have the same name.
+        SimClient& client = fresh_client({i});
         auto wanted =
             static_cast<int64_t>(raw(cluster_->truth().committed_lsn_end()) - 1);  // more may follow
         client.read_all(cluster_->member_name(i));
