@@ -1,9 +1,6 @@
 #include "cli/apply.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <iostream>
 
 #include "base/uuid.h"
 #include "cli/membership.h"
@@ -138,14 +135,6 @@ Error refused_error(const pb::MemberPlan& plan) {
                  "start who is missing, or take another way there; raftctl status shows who is up");
 }
 
-bool agreed(const Context& context, const MemberFileOptions& options) {
-    if (options.yes) return true;
-    if (::isatty(STDIN_FILENO) != 1) return false;
-    note(context, "change the members so? [y/N]");
-    std::string line;
-    return std::getline(std::cin, line) && (line == "y" || line == "yes");
-}
-
 /// First who is new, as learners, and everything that moves no vote; then the votes, by one joint change.
 Result<pb::MemberList> carry_out(const Context& context, const Applied& applied) {
     Wanted target = wanted_of(applied.spec);
@@ -211,7 +200,7 @@ Exit member_apply(const Context& context, const MemberFileOptions& options) {
     print_plan(context, *plan, changes);
     if (!plan->refused().empty()) return fail(context, refused_error(*plan));
     if (options.dry_run) return finish_output(context, Exit::done);
-    if (!agreed(context, options))
+    if (!agreed(context, options.yes, "change the members so?"))
         return fail(context, error(Errc::bad_input, "not agreed; nothing was changed",
                                    "raftctl member apply " + options.file + " --yes"));
     auto list = carry_out(context, *applied);

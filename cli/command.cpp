@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
 
 namespace raftd::cli {
 namespace {
@@ -135,6 +136,13 @@ Exit fail(const Context& context, const Error& error, std::string_view word,
 
 void note(const Context& context, std::string_view line) {
     if (!context.quiet) to_stderr(line);
+}
+bool agreed(const Context& context, bool yes, const std::string& question) {
+    if (yes) return true;
+    if (::isatty(STDIN_FILENO) != 1) return false;
+    note(context, question + " [y/N]");
+    std::string line;
+    return std::getline(std::cin, line) && (line == "y" || line == "yes");
 }
 void detail(const Context& context, std::string_view line) {
     if (context.verbose) to_stderr(line);

@@ -60,6 +60,8 @@ Exit fail(const Context& context, const Error& error, std::string_view word = {}
           const std::vector<Tried>& tried = {});
 /// A line on standard error unless -q; `hint:` and `warning:` belong to the text.
 void note(const Context& context, std::string_view line);
+/// Whether somebody at a terminal answers `question` with y, or has said --yes. False without a terminal.
+bool agreed(const Context& context, bool yes, const std::string& question);
 /// A line on standard error with -v.
 void detail(const Context& context, std::string_view line);
 

@@ -23,6 +23,7 @@
 #include "cli/init.h"
 #include "cli/logs.h"
 #include "cli/member.h"
+#include "cli/recover.h"
 #include "cli/retention.h"
 #include "cli/snapshot.h"
 #include "cli/start.h"
@@ -62,6 +63,7 @@ struct Line {
     EventsOptions events;
     FeatureOptions feature;
     SnapshotOptions snapshot;
+    RecoverOptions recover;
     ConfigOptions config;
     TrimOptions trim;
     RetentionOptions retention;
@@ -84,5 +86,6 @@ void add_members(CLI::App& app, Line& line);
 void add_retention(CLI::App& app, Line& line);
 void add_snapshots(CLI::App& app, Line& line);
 void add_faults(CLI::App& app, Line& line);
+void add_recover(CLI::App& app, Line& line);
 
 }  // namespace raftd::cli

@@ -30,7 +30,7 @@ target_link_libraries(raftd_fake_cluster PUBLIC raftd_client)
 raftd_unit_tests(client LINK raftd_client raftd_fake_cluster)
 raftd_unit_tests(sim LINK raftd_sim)
 raftd_unit_tests(asio LINK raftd_asio)
-raftd_unit_tests(cli LINK raftd_cli)
+raftd_unit_tests(cli LINK raftd_cli raftd_sim)
 
 # tests/model: everything that can happen to three cores, breadth-first within bounds.
 set(model ${CMAKE_SOURCE_DIR}/tests/model)

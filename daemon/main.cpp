@@ -218,8 +218,9 @@ int run(const Arguments& arguments) {
     daemon::NodeOptions node_options;
     node_options.settings = *settings;
     // Where cluster.toml is at hand, the data directory must belong to that very cluster.
-    if (std::filesystem::exists(settings->cluster, ignored)) {
-        auto spec = conf::load_cluster_spec(settings->cluster);
+    const std::string cluster_file = conf::resolve_beside(arguments.config, settings->cluster);
+    if (std::filesystem::exists(cluster_file, ignored)) {
+        auto spec = conf::load_cluster_spec(cluster_file);
         if (!spec) return give_up(log, "start_failed", spec.error());
         node_options.cluster_id = spec->id;
         if (const conf::MemberSpec* me = conf::find_member(*spec, settings->name)) {

@@ -1,33 +1,21 @@
 // Who belongs to the cluster, with names, addresses and incarnations: what a membership entry carries beside
 // the core's part. Follows the log as the core does: a configuration is in force as soon as it is appended,
-// and goes with a truncation (thesis 4.1). Pure. Loop thread only. Byte diagram of the body: docs/formats.md.
+// and goes with a truncation (thesis 4.1). Pure. Loop thread only.
 #pragma once
 
 #include <deque>
-#include <map>
-#include <optional>
 #include <vector>
 
-#include "base/bytes.h"
-#include "base/membership.h"
-#include "snapshot/data_dir.h"
+#include "snapshot/configuration.h"
 
 namespace raftd::daemon {
 
-/// A member as the configuration names it. Its (id, incarnation) never changes; the rest may.
-using MemberInfo = snapshot::GenesisMember;
-using MemberInfos = std::map<NodeId, MemberInfo>;
-
-struct Configuration {
-    Index index{};  // of its entry; 0: the genesis
-    Membership membership;
-    MemberInfos infos;  // of exactly the members of `membership`, both halves
-};
-
-std::vector<std::byte> encode_configuration(const Membership& membership, const MemberInfos& infos);
-/// Nothing when it isn't whole, breaks a bound, or lacks somebody's info. The index is the entry's.
-std::optional<Configuration> decode_configuration(Index index, ByteView body);
-Configuration genesis_configuration(const snapshot::Manifest& manifest);
+using MemberInfo = snapshot::MemberInfo;
+using MemberInfos = snapshot::MemberInfos;
+using Configuration = snapshot::Configuration;
+using snapshot::decode_configuration;
+using snapshot::encode_configuration;
+using snapshot::genesis_configuration;
 /// In force where the log begins: the newest at or below `base` that a start knows of.
 Configuration configuration_at(const snapshot::Current& current, Index base);
 

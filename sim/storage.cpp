@@ -193,12 +193,23 @@ int SimStorage::sync_dir(std::string_view path) {
     return 0;
 }
 
+void SimStorage::move_children(Names& names, const std::string& from, const std::string& to) {
+    for (auto at = names.lower_bound(from); at != names.end() && at->first.starts_with(from);) {
+        auto next = std::next(at);
+        auto child = names.extract(at);
+        child.key() = to + child.key().substr(from.size());
+        names.insert(std::move(child));
+        at = next;
+    }
+}
+
 void SimStorage::apply(Names& names, const NameChange& change) {
     switch (change.kind) {
         case NameChange::create: names[change.path] = change.inode; break;
         case NameChange::rename:
             names.erase(change.path);
             names[change.to] = change.inode;
+            if (change.inode->directory) move_children(names, change.path + "/", change.to + "/");
             break;
         case NameChange::remove: names.erase(change.path); break;
     }

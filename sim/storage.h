@@ -151,6 +151,7 @@ private:
     void crash_content(Inode& file, Random& random, const CrashPolicy& policy);
     static void crash_sector(Inode& file, const Inode::Pending& write, uint64_t from, uint64_t to);
     static void apply(Names& names, const NameChange& change);
+    static void move_children(Names& names, const std::string& from, const std::string& to);
     void count_used();
 
     Names visible_, durable_;

@@ -29,8 +29,8 @@ struct FileFound {
 
 class Recovery {
 public:
-    Recovery(io::Files& files, const Options& options, Recovered& into)
-        : files_(files), options_(options), into_(into) {}
+    Recovery(io::Files& files, const Options& options, Recovered& into, Mend mend)
+        : files_(files), options_(options), into_(into), mend_(mend) {}
 
     Result<Found> run() {
         TRY_VOID(look());
@@ -40,10 +40,13 @@ public:
         TRY_VOID(check_base());
         TRY_VOID(gather_entries_in_force());
         // Nothing was changed so far: a refused directory stays as it was found.
-        TRY_VOID(finish_rolls());
-        TRY_VOID(remove_void());
-        TRY_VOID(remove_files());
-        TRY_VOID(clean_end());
+        if (mend_ == Mend::yes) {
+            TRY_VOID(finish_rolls());
+            TRY_VOID(remove_void());
+            TRY_VOID(remove_files());
+            TRY_VOID(clean_end());
+        }
+        found_.active_index = std::move(indexes_.back());
         if (!holds_base()) return begin_anew();
         into_.hard = found_.hard.state;
         into_.base = lowest_base(found_.segments);
@@ -76,6 +79,7 @@ private:
     io::Files& files_;
     const Options& options_;
     Recovered& into_;
+    const Mend mend_;
     Found found_;
     std::vector<FileFound> all_;
     std::vector<FileFound*> log_;   // the segments, in order
@@ -254,6 +258,10 @@ bool Recovery::holds_base() const {
 /// The crash came after a snapshot was installed and before the log followed it: makes the segment that
 /// begins behind the snapshot, and recovers once more from there (H11).
 Result<Found> Recovery::begin_anew() {
+    if (mend_ == Mend::no)
+        return error(Errc::conflict,
+                     options_.dir + ": a snapshot was being installed here when the member ended",
+                     "start the member once: it finishes that by itself");
     const SegmentKey key{found_.next_segment_id, new_salt(options_, found_.next_segment_id)};
     const std::string path = segment_path(options_.dir, key.id);
     const uint64_t bytes = whole_blocks(options_.segment_bytes);
@@ -274,7 +282,7 @@ Result<Found> Recovery::begin_anew() {
     again.report = into_.report;
     again.report.began_anew = true;
     into_ = std::move(again);
-    return Recovery(files_, options_, into_).run();
+    return Recovery(files_, options_, into_, mend_).run();
 }
 
 Result<Footer> Recovery::read_sealed(const FileFound& file, FileWindow& window) {
@@ -435,7 +443,6 @@ Result<void> Recovery::clean_end() {
     OpenFile file(files_, path, io::OpenMode::read_write);
     if (!file) return io_error(path, "open", file.error());
     TRY_VOID(zero_from(file.id(), active.end_offset));
-    found_.active_index = std::move(indexes_.back());
     if (!hard_is_torn_) return {};
     ++found_.hard.number;
     GroupHeader group = make_empty_group(active, found_.hard);
@@ -452,8 +459,8 @@ Result<void> Recovery::clean_end() {
 
 }  // namespace
 
-Result<Found> recover(io::Files& files, const Options& options, Recovered& into) {
-    return Recovery(files, options, into).run();
+Result<Found> recover(io::Files& files, const Options& options, Recovered& into, Mend mend) {
+    return Recovery(files, options, into, mend).run();
 }
 
 }  // namespace raftd::wal

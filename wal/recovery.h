@@ -90,7 +90,10 @@ struct Found {
     uint64_t spare_id = 0, spare_bytes = 0;
     std::vector<std::string> notes;  // survived damage, for the log
 };
-/// Fills `into` but for its `wal`.
-Result<Found> recover(io::Files& files, const Options& options, Recovered& into);
+/// Whether a start mends what a crash left (a roll, a torn end, a spare), or somebody only wants to read.
+enum class Mend : uint8_t { yes, no };
+/// Fills `into` but for its `wal`. Without mending no file is changed; then an interrupted installation of a
+/// snapshot is an error too (conflict).
+Result<Found> recover(io::Files& files, const Options& options, Recovered& into, Mend mend = Mend::yes);
 
 }  // namespace raftd::wal

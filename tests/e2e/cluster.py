@@ -268,8 +268,8 @@ def verify(cluster, writers):
         for record, floor in writer.floor.items():
             if at.get(record, floor + 1) <= floor:
                 raise AssertionError(f"{record} is at {at[record]}, but {floor} was acknowledged before it was sent")
-        mine = [lsn for record, lsn in sorted(at.items(), key=lambda item: int(item[0].split("-")[1]))
-                if record.startswith(writer.name_ + "-")]
+        mine = [lsn for _, lsn in sorted((int(record.rsplit("-", 1)[1]), lsn) for record, lsn in at.items()
+                                         if record.startswith(writer.name_ + "-"))]
         if mine != sorted(mine):
             raise AssertionError(f"the records of {writer.name_} are out of order")
     return len(at)

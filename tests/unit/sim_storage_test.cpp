@@ -106,6 +106,29 @@ TEST(SimStorage, SizeMayComeBeforeData) {
     EXPECT_TRUE(stale);
 }
 
+// What is in a directory goes with its name, and a power cut keeps all of it under one of the two names.
+TEST(SimStorage, ARenamedDirectoryTakesItsFilesAlong) {
+    uint64_t before = 0, after = 0;
+    for (uint64_t seed = 1; seed <= 40; ++seed) {
+        SimStorage storage;
+        Random random(seed);
+        int error = 0;
+        storage.make_dir("d");
+        storage.make_dir("d/e");
+        InodeRef file = storage.open("d/e/f", true, true, false, error);
+        for (const char* dir : {"", "d", "d/e"}) storage.sync_dir(dir);
+        ASSERT_EQ(storage.rename("d", "x"), 0);
+        EXPECT_EQ(storage.open("x/e/f", false, false, false, error), file);
+        EXPECT_EQ(storage.open("d/e/f", false, false, false, error), nullptr);
+        storage.crash(random, {});
+        bool renamed = storage.open("x/e/f", false, false, false, error) != nullptr;
+        EXPECT_NE(renamed, storage.open("d/e/f", false, false, false, error) != nullptr);
+        ++(renamed ? after : before);
+    }
+    EXPECT_GT(before, 0u);
+    EXPECT_GT(after, 0u);
+}
+
 TEST(SimStorage, RenameAndRemoveAreKeptOrLost) {
     std::set<std::vector<std::string>> seen;
     for (uint64_t seed = 0; seed < 100; ++seed) {

@@ -1,0 +1,190 @@
+#include "cli/new_cluster.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/checksum.h"
+#include "wal/whole.h"
+
+namespace raftd::cli {
+namespace {
+
+constexpr uint64_t kReadBytes = 8u << 20;
+
+wal::Options log_of(const snapshot::DataDir& dir) {
+    wal::Options options;
+    options.dir = dir.path + "/wal";
+    options.cluster_id = dir.identity.cluster_id;
+    options.incarnation = dir.identity.incarnation;
+    options.base = dir.base;
+    return options;
+}
+
+/// The newest configuration, and the highest id of all that ever were.
+Result<void> take_members(const wal::Recovered& log, Survivor& into) {
+    into.config = snapshot::genesis_configuration(into.dir.manifest);
+    NodeId highest = into.dir.identity.id;
+    auto note = [&](const snapshot::Configuration& config) {
+        for (const auto& [id, info] : config.infos) highest = std::max(highest, id);
+    };
+    note(into.config);
+    for (const auto& found : log.configs) {
+        auto config = snapshot::decode_configuration(found.index, found.body);
+        if (!config)
+            return error(Errc::damaged, into.dir.path + ": the membership entry " +
+                                            std::to_string(raw(found.index)) + " can't be read");
+        note(*config);
+        into.config = std::move(*config);
+    }
+    into.next_id = highest + 1;
+    if (into.config.infos.contains(into.dir.identity.id)) return {};
+    return error(Errc::conflict,
+                 into.dir.path + ": " + into.dir.identity.name + " was removed from its cluster by entry " +
+                     std::to_string(raw(into.config.index)) + ", so its log may end before the others'",
+                 "take the data directory of a member that belonged to the cluster to the end");
+}
+
+/// Gives the entries their chain behind `at`. Only the header's last field changes.
+LogPoint chain_anew(MutableBytes entries, LogPoint at) {
+    for (size_t offset = 0; offset < entries.size();) {
+        EntryHeader header;
+        std::memcpy(&header, entries.data() + offset, sizeof header);
+        header.chain = chain_after(at.chain, header);
+        std::memcpy(entries.data() + offset, &header, sizeof header);
+        at = point_after(header);
+        offset += encoded_bytes(header);
+    }
+    return at;
+}
+
+snapshot::Manifest manifest_of(const Survivor& survivor, const NewCluster& cluster) {
+    snapshot::Manifest manifest = survivor.dir.manifest;
+    manifest.cluster_id = cluster.id;
+    manifest.chain_before = survivor.dir.base.chain;
+    manifest.min_members = 0;  // one member is all there is
+    snapshot::GenesisMember member = survivor.self();
+    member.id = survivor.next_id;
+    member.incarnation = cluster.incarnation;
+    member.learner = false;
+    manifest.members = {member};
+    return manifest;
+}
+
+/// The entry that ends all the old configurations: the one new member, voting.
+std::vector<std::byte> configuration_entry(const snapshot::Manifest& manifest, const LogPoint& before) {
+    snapshot::Configuration config = snapshot::genesis_configuration(manifest);
+    std::vector<std::byte> body = snapshot::encode_configuration(config.membership, config.infos);
+    EntryHeader header{};
+    header.kind = EntryKind::membership;
+    header.body_bytes = static_cast<uint32_t>(body.size());
+    header.body_checksum = checksum(body);
+    finish_header(header, before, before.term, before.timestamp_ms);
+    std::vector<std::byte> entry(sizeof header);
+    std::memcpy(entry.data(), &header, sizeof header);
+    entry.insert(entry.end(), body.begin(), body.end());
+    return entry;
+}
+
+}  // namespace
+
+Result<Survivor> examine_survivor(io::Files& files, const std::string& data_dir) {
+    Survivor survivor;
+    TRY(dir, snapshot::inspect(files, data_dir));
+    survivor.dir = std::move(dir);
+    if (survivor.dir.base.index != Index{})
+        return error(Errc::conflict,
+                     data_dir + ": its log begins behind entry " +
+                         std::to_string(raw(survivor.dir.base.index)) +
+                         "; what lies before stands in archives, which a new cluster can't take over yet",
+                     "keep the directory as it is");
+    TRY(walk, wal::LogWalk::open(files, log_of(survivor.dir)));
+    survivor.last = walk.found().last;
+    survivor.notes = walk.notes();
+    TRY_VOID(take_members(walk.found(), survivor));
+    for (;;) {
+        TRY(entries, walk.next(kReadBytes));
+        if (entries.empty()) return survivor;
+    }
+}
+
+namespace {
+
+Result<void> make_data(io::Files& files, const Survivor& survivor, const NewCluster& cluster,
+                       const std::string& into) {
+    const snapshot::Manifest manifest = manifest_of(survivor, cluster);
+    TRY_VOID(snapshot::create(files, into, manifest, survivor.next_id));
+    wal::Options options;
+    options.dir = into + "/wal";
+    options.cluster_id = cluster.id;
+    options.incarnation = cluster.incarnation;
+    options.base = snapshot::genesis_point(manifest);
+    options.salt_seed = cluster.salt_seed;
+    wal::LogMaker maker(files, options, {survivor.last.term, NodeId{}});
+    TRY(walk, wal::LogWalk::open(files, log_of(survivor.dir)));
+    walk.seek(survivor.dir.base.index);
+    for (;;) {
+        TRY(entries, walk.next(kReadBytes));
+        if (entries.empty()) break;
+        chain_anew(entries.writable(), maker.end());
+        TRY_VOID(maker.append(entries.view()));
+        if (!cluster.go_on(maker.end().index)) return error(Errc::failed, "interrupted; nothing was made");
+    }
+    if (maker.end().index != survivor.last.index)
+        return error(Errc::conflict, survivor.dir.path + " changed while it was read");
+    if (survivor.config.index > survivor.dir.base.index)
+        TRY_VOID(maker.append(configuration_entry(manifest, maker.end())));
+    return maker.finish();
+}
+
+Error io_error(const char* verb, const std::string& path, int number) {
+    return error(Errc::io, std::string("can't ") + verb + " " + path + ": " + std::strerror(number));
+}
+
+Result<void> make_dir(io::Files& files, const std::string& path) {
+    if (int failed = files.make_dir(path).error; failed != 0) return io_error("make", path, failed);
+    return {};
+}
+
+Result<void> write(io::Files& files, const std::string& folder, const char* name, const std::string& text) {
+    io::FileResult done = io::write_file_atomically(files, folder, name, as_bytes(text));
+    if (done.error != 0) return io_error("write", folder + "/" + name, done.error);
+    return {};
+}
+
+std::string folder_above(const std::string& path) {
+    std::string above = std::filesystem::path(path).parent_path().string();
+    return above.empty() ? "." : above;
+}
+
+}  // namespace
+
+std::string unfinished(const NewCluster& cluster) { return cluster.folder + ".unfinished"; }
+
+Result<void> make_new_cluster(io::Files& files, const Survivor& survivor, const NewCluster& cluster) {
+    int failed = 0;
+    files.list(cluster.folder, failed);
+    if (failed != ENOENT)
+        return error(Errc::conflict, cluster.folder + " exists already",
+                     "choose another folder with --into DIR");
+    const std::string temporary = unfinished(cluster), member = temporary + "/" + survivor.dir.identity.name;
+    files.list(temporary, failed);
+    if (failed != ENOENT)
+        return error(Errc::conflict, temporary + " is what an interrupted recover left",
+                     "rm -r " + temporary);
+    TRY_VOID(make_dir(files, temporary));
+    TRY_VOID(make_dir(files, member));
+    TRY_VOID(write(files, member, "raftd.toml", cluster.member_toml));
+    TRY_VOID(make_data(files, survivor, cluster, member + "/data"));
+    TRY_VOID(write(files, temporary, "cluster.toml", cluster.cluster_toml));
+    for (const std::string& synced : {member, temporary, folder_above(temporary)})
+        if (failed = files.sync_dir(synced).error; failed != 0) return io_error("sync", synced, failed);
+    if (failed = files.rename(temporary, cluster.folder).error; failed != 0)
+        return io_error("rename", temporary, failed);
+    if (failed = files.sync_dir(folder_above(cluster.folder)).error; failed != 0)
+        return io_error("sync", folder_above(cluster.folder), failed);
+    return {};
+}
+
+}  // namespace raftd::cli
