@@ -218,7 +218,9 @@ int run(const Arguments& arguments) {
     daemon::NodeOptions node_options;
     node_options.settings = *settings;
     // Where cluster.toml is at hand, the data directory must belong to that very cluster.
-    const std::string cluster_file = conf::resolve_beside(arguments.config, settings->cluster);
+    // Beside the settings, whatever folder this was started in; through links as the system goes.
+    const std::string cluster_file =
+        (std::filesystem::path(arguments.config).parent_path() / settings->cluster).string();
     if (std::filesystem::exists(cluster_file, ignored)) {
         auto spec = conf::load_cluster_spec(cluster_file);
         if (!spec) return give_up(log, "start_failed", spec.error());
