@@ -215,7 +215,10 @@ void Applier::write_behind() {
         if (context_.now >= open_at_) open_at_ = context_.now + kWriteWithin;
         return;
     }
-    if (state_.applied() > stored_.index && changed_at_ == kNever) changed_at_ = context_.now;
+    if (state_.applied() > stored_.index && changed_at_ == kNever) {
+        changed_at_ = context_.now;
+        flush_wanted_ |= flush_always_;
+    }
     const bool large = !behind() && state_.dirty_bytes() >= kWriteAtBytes;
     const bool due = changed_at_ != kNever && (large || context_.now >= write_at());
     if (due || end_wanted_ || flush_wanted_) write_now();

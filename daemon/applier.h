@@ -77,8 +77,9 @@ public:
     /// An installed snapshot's state, which stands behind this one. The store is made anew from it.
     void replace(State state);
 
-    /// Asks for what is applied to be durable in the store soon; flushed() says when.
-    void flush_soon() { flush_wanted_ = true; }
+    /// Asks for what is applied to be durable in the store soon, and from now on for what comes besides: for
+    /// a stop. flushed() says when it is.
+    void flush_soon() { flush_wanted_ = flush_always_ = true; }
     /// Nothing of flush_soon() is left, or the store is out of order.
     bool flushed() const;
     /// A file of the state at an archive's end was written (or not): once each, the newest one only when
@@ -131,6 +132,7 @@ private:
     std::optional<StateSaved> saved_;
     bool job_under_way_ = false;
     bool flush_wanted_ = false;
+    bool flush_always_ = false;
     Instant changed_at_ = kNever;  // since when the state is ahead of the store
     bool replaced_ = false;        // the store holds another state than this one
     uint32_t failures_ = 0;        // one after another
