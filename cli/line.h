@@ -17,6 +17,7 @@
 #include "cli/destroy.h"
 #include "cli/doctor.h"
 #include "cli/events.h"
+#include "cli/failover.h"
 #include "cli/fault.h"
 #include "cli/feature.h"
 #include "cli/help.h"
@@ -45,6 +46,7 @@ struct Line {
     GetOptions get;
     BenchAppendOptions bench_append;
     BenchTailOptions bench_tail;
+    BenchFailoverOptions bench_failover;
     InitOptions init;
     StartOptions start;
     StopOptions stop;
@@ -87,5 +89,6 @@ void add_retention(CLI::App& app, Line& line);
 void add_snapshots(CLI::App& app, Line& line);
 void add_faults(CLI::App& app, Line& line);
 void add_recover(CLI::App& app, Line& line);
+void add_failover(CLI::App& bench, Line& line);
 
 }  // namespace raftd::cli

@@ -294,9 +294,9 @@ void add_looking(CLI::App& app, Line& line) {
 }
 
 void add_bench(CLI::App& app, Line& line) {
-    CLI::App* bench =
-        add_command(app, line, {"bench", "append|tail", "looking", "what this cluster does for one client"},
-                    "raftctl bench append --in-flight 64\nraftctl bench append --rate 1000 -o json", nullptr);
+    CLI::App* bench = add_command(
+        app, line, {"bench", "append|tail|failover", "looking", "what this cluster does for one client"},
+        "raftctl bench append --in-flight 64\nraftctl bench append --rate 1000 -o json", nullptr);
     bench->require_subcommand(1);
     BenchAppendOptions& options = line.bench_append;
     CLI::App* append_part =
@@ -319,6 +319,7 @@ void add_bench(CLI::App& app, Line& line) {
                                    [&line] { return bench_tail(line.context, line.bench_tail); });
     tail_part->add_flag("--local", line.bench_tail.local, "without asking the leader");
     tail_part->add_option("--node", line.bench_tail.node, "ask this member")->type_name("NAME");
+    add_failover(*bench, line);
 }
 
 Exit show_version(const Context& context) {
