@@ -158,6 +158,7 @@ private:
         } else if (type == proto::FrameType::hello_no) {
             pb::HelloNo no;
             if (!no.ParseFromArray(message.data(), static_cast<int>(message.size()))) return end("refused");
+            into_.other_cluster = no.code() == pb::HelloNo::OTHER_CLUSTER;
             end(no.what().empty() ? "refused the handshake" : no.what());
         } else if (type == proto::FrameType::answer) {
             into_.answer.emplace();

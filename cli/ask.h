@@ -18,8 +18,9 @@ struct MemberAnswer {
     std::optional<pb::Answer> answer;
     std::string failure;  // "connection refused", "no answer within 2 s", ...
     std::string cluster_name;
-    uint64_t node_id = 0;  // of the handshake
-    double rtt_ms = 0;     // of the request alone
+    uint64_t node_id = 0;        // of the handshake
+    double rtt_ms = 0;           // of the request alone
+    bool other_cluster = false;  // it answers, and belongs to another one
     bool has_status() const { return answer && answer->has_status(); }
 };
 

@@ -1,6 +1,5 @@
 // From what the members say to reasons: cli/why.h.
 #include <algorithm>
-#include <set>
 
 #include "cli/why.h"
 
@@ -20,7 +19,11 @@ constexpr Alarm kAlarms[] = {
      "set the clock (NTP) on that machine"},
     {"chain_mismatch", "saw another history than its own from a peer",
      "compare the members with raftctl status -o json before anything else; don't remove data"},
+    {"state_store", "can't write its replicated state's store; nothing is lost, the log has it all",
+     "make room on its disk, and look at its permissions: raftctl doctor"},
 };
+
+std::string seconds_text(uint64_t ms) { return text_of_duration(milliseconds(static_cast<int64_t>(ms))); }
 
 class Diagnosis {
 public:
@@ -32,6 +35,8 @@ public:
             nobody_answers();
         } else if (view_.leader == nullptr) {
             no_leader();
+        } else if (view_.leader->status->transfer_to() != 0) {
+            transfer();
         }
         halves();
         for (const MemberView& member : view_.members) look_at(member);
@@ -59,7 +64,27 @@ private:
              here ? "raftctl start" : "start the members on their machines: raftctl start", true});
     }
 
+    void transfer() {
+        const MemberView* to = find(view_.leader->status->transfer_to());
+        std::string name = to != nullptr ? to->name : "another member";
+        add({"transfer", name,
+             view_.leader->name + " hands leadership over to " + name +
+                 ": appends wait until it leads, and go on after " +
+                 seconds_text(view_.leader->status->election_timeout_ms()) + " at the latest",
+             "raftctl wait leader", true});
+    }
+
+    /// The newest configuration that anybody tells of.
+    const pb::Status* newest() const {
+        const pb::Status* found = nullptr;
+        for (const MemberView& member : view_.members)
+            if (member.status && (found == nullptr || member.status->config_index() > found->config_index()))
+                found = &*member.status;
+        return found;
+    }
+
     void no_leader() {
+        if (newest()->config_joint() && !joint_whole()) return;  // halves() says what is missing
         size_t voters = 0, up = 0;
         for (const MemberView& member : view_.members)
             voters += member.voter, up += member.voter && reachable(member);
@@ -83,55 +108,89 @@ private:
                    : "raftctl start" + names;
     }
 
+    struct Half {
+        std::string missing;
+        bool decides = false;
+    };
+    template <class Ids>
+    Half half_of(const Ids& ids) const {
+        Half half;
+        int up = 0;
+        for (uint64_t id : ids) {
+            const MemberView* member = find(id);
+            bool there = member != nullptr && reachable(*member);
+            up += there;
+            if (!there)
+                half.missing += (half.missing.empty() ? "" : ", ") +
+                                (member != nullptr ? member->name : "member " + std::to_string(id));
+        }
+        half.decides = up * 2 > ids.size();
+        return half;
+    }
+    bool joint_whole() const {
+        return half_of(newest()->voters()).decides && half_of(newest()->next_voters()).decides;
+    }
+
     /// A joint configuration needs a majority of each half.
     void halves() {
-        const pb::Status* newest = nullptr;
-        for (const MemberView& member : view_.members)
-            if (member.status &&
-                (newest == nullptr || member.status->config_index() > newest->config_index()))
-                newest = &*member.status;
-        if (newest == nullptr || !newest->config_joint()) return;
+        if (newest() == nullptr || !newest()->config_joint()) return;
         for (bool is_new : {false, true}) {
-            const auto& half = is_new ? newest->next_voters() : newest->voters();
-            std::string missing;
-            int up = 0;
-            for (uint64_t id : half) {
-                const MemberView* member = find(id);
-                bool there = member != nullptr && reachable(*member);
-                up += there;
-                if (!there)
-                    missing += (missing.empty() ? "" : ", ") +
-                               (member != nullptr ? member->name : "member " + std::to_string(id));
-            }
-            if (up * 2 > half.size()) continue;
+            Half half = half_of(is_new ? newest()->next_voters() : newest()->voters());
+            if (half.decides) continue;
             add({"joint_half", "",
                  std::string("the change of members waits for a majority of its ") +
-                     (is_new ? "new" : "old") + " half; missing: " + missing,
+                     (is_new ? "new" : "old") + " half; missing: " + half.missing,
                  start_hint(), true});
         }
     }
 
     void look_at(const MemberView& member) {
         if (!reachable(member)) return down(member);
-        if (!member.linked && view_.leader != nullptr)
+        if (member.silent)
+            silent(member);
+        else if (!member.linked && view_.leader != nullptr)
             add({"not_connected", member.name,
-                 member.name + " is up and not connected to the leader " + view_.leader->name,
-                 "check the network between them, and raftctl logs " + member.name + " for why"});
-        for (const std::string& word : member.status->alarms()) {
-            auto known = std::find_if(std::begin(kAlarms), std::end(kAlarms),
-                                      [&](const Alarm& a) { return word == a.word; });
-            bool leads = &member == view_.leader;
-            if (known == std::end(kAlarms))
-                add({word, member.name, member.name + " has the alarm " + word,
-                     "raftctl logs " + member.name});
-            else
-                add({word, member.name, member.name + " " + known->what, known->hint,
-                     leads && (word == "disk_full" || word == "disk_stalled")});
-        }
+                 member.name + " is up and " + member.failure + " (" + view_.leader->name + ")",
+                 "raftctl events " + member.name + " shows its links; check the network between them"});
+        for (const std::string& alarm : member.status->alarms()) look_at(member, alarm);
+    }
+
+    /// Which way is cut is told by the member: whether it hears who leads.
+    void silent(const MemberView& member) {
+        const std::string& leader = view_.leader->name;
+        bool hears = member.status->leader() == view_.leader->id &&
+                     member.status->term() == view_.leader->status->term();
+        add({"link_cut", member.name,
+             "nothing gets from " +
+                 (hears ? member.name + " to the leader " + leader
+                        : "the leader " + leader + " to " + member.name) +
+                 ", though they are connected",
+             "raftctl events " + member.name + " shows its links; check that way of the network"});
+    }
+
+    void look_at(const MemberView& member, const std::string& alarm) {
+        std::string word = alarm.substr(0, alarm.find(' '));
+        if (word == "fault")
+            return add({word, member.name, member.name + "'s links are worsened on purpose: " + alarm,
+                        "raftctl fault clear " + member.name});
+        auto known = std::find_if(std::begin(kAlarms), std::end(kAlarms),
+                                  [&](const Alarm& one) { return word == one.word; });
+        if (known == std::end(kAlarms))
+            return add(
+                {word, member.name, member.name + " has the alarm " + alarm, "raftctl logs " + member.name});
+        bool blocks = &member == view_.leader && (word == "disk_full" || word == "disk_stalled");
+        std::string more = word == alarm ? "" : " (" + alarm.substr(word.size() + 1) + ")";
+        add({word, member.name, member.name + " " + known->what + more, known->hint, blocks});
     }
 
     void down(const MemberView& member) {
         auto words = words_.find(member.name);
+        if (member.other_cluster)
+            return add({"other_cluster", member.name,
+                        "at " + member.name + "'s address " + member.client +
+                            " another cluster answers: it " + member.failure,
+                        "stop that one, or give the member another address: raftctl member set " +
+                            member.name + " --peer HOST:PORT --client HOST:PORT"});
         if (words == words_.end() || !words->second.here)
             return add({"member_down", member.name,
                         member.name + " at " + member.client + " doesn't answer: " + member.failure,
@@ -161,12 +220,18 @@ private:
         }
     }
 
-    void record(uint64_t lsn) {
+    /// Who has most of the log: the leader, if there is one.
+    const MemberView* longest() const {
         const MemberView* best = view_.leader;
         for (const MemberView& member : view_.members)
             if (view_.leader == nullptr && member.status &&
-                (best == nullptr || member.status->commit_lsn() > best->status->commit_lsn()))
+                (best == nullptr || member.status->last_lsn() > best->status->last_lsn()))
                 best = &member;
+        return best;
+    }
+
+    void record(uint64_t lsn) {
+        const MemberView* best = longest();
         if (best == nullptr) return;
         const pb::Status& status = *best->status;
         std::string name = "record " + std::to_string(lsn);
@@ -179,11 +244,12 @@ private:
         else if (lsn > status.last_lsn())
             add({"lsn_beyond_end", "",
                  name + " doesn't exist: the last one has LSN " + std::to_string(status.last_lsn()),
-                 "raftctl append adds records"});
+                 "raftctl tail -n 1"});
         else
             add({"lsn_waits", "",
-                 name + " is in the leader's log and not yet on a majority: " + holders(lsn, status),
-                 "raftctl status", true});
+                 name + " is in the log of " + best->name + " and not known to be on a majority: " +
+                     (view_.leader == nullptr ? "nobody leads" : holders(lsn, status)),
+                 "raftctl wait lsn " + std::to_string(lsn), true});
     }
 
     std::string holders(uint64_t lsn, const pb::Status& leader) const {

@@ -37,6 +37,7 @@ Result<void> signal_all(std::vector<Target>& targets, int number) {
         if (::kill(target.process, number) != 0 && errno != ESRCH)
             return error(Errc::denied, "can't signal " + target.member.spec.name + " (pid " +
                                            std::to_string(target.process) + "): " + std::strerror(errno));
+        ::kill(target.process, SIGCONT);  // one that is paused (SIGSTOP) couldn't hear it
     }
     return {};
 }

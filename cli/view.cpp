@@ -50,7 +50,10 @@ void add_answer(std::map<uint64_t, MemberView>& members, const MemberAnswer& ans
     std::string failure = answer.failure;
     if (answer.answer && answer.answer->has_error()) failure = answer.answer->error().what();
     for (auto& [id, member] : members)
-        if (member.client == answer.endpoint && !member.status) member.failure = failure;
+        if (member.client == answer.endpoint && !member.status) {
+            member.failure = failure;
+            member.other_cluster = answer.other_cluster;
+        }
 }
 
 void add_followers(ClusterView& view) {
@@ -63,12 +66,19 @@ void add_followers(ClusterView& view) {
         }
         for (const pb::FollowerStatus& follower : status.followers()) {
             if (follower.id() != member.id) continue;
-            member.linked = follower.connected();
+            bool quiet =
+                status.election_timeout_ms() != 0 && follower.heard_ago_ms() > status.election_timeout_ms();
+            member.linked = follower.connected() && !quiet;
+            member.silent = follower.connected() && quiet;
+            if (member.silent) member.failure = "the leader hears nothing from it";
+            if (member.status && !follower.link_failure().empty()) member.failure = follower.link_failure();
             member.match_index = follower.match_index();
             uint64_t end = status.last_lsn();
             if (member.status) member.lag_records = end - std::min(end, follower.match_lsn());
         }
-        if (member.status && !member.linked) member.failure = "not connected to the leader";
+        if (member.status && !member.linked && !member.silent)
+            member.failure =
+                "not connected to the leader" + (member.failure.empty() ? "" : ": " + member.failure);
     }
 }
 

@@ -25,7 +25,9 @@ struct MemberView {
     bool voter = true;
     std::optional<pb::Status> status;  // absent: it didn't answer
     std::string failure;               // why it doesn't answer, or what keeps it from the leader
-    bool linked = false;               // it leads, or the leader has a connection to it
+    bool linked = false;               // it leads, or the leader has a connection to it and hears it
+    bool silent = false;               // there is a connection, and the leader hears nothing on it
+    bool other_cluster = false;        // at its address a member of another cluster answers
     double rtt_ms = 0;
     std::optional<uint64_t> lag_records;  // behind the leader's last record
     std::optional<uint64_t> match_index;  // as the leader knows it

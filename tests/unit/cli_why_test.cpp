@@ -129,6 +129,75 @@ TEST(Why, AFollowerIsCutOff) {
     EXPECT_EQ(told(found({leader, says(2, "follower"), says(3, "follower")})), "not_connected n3");
 }
 
+// Which way is cut is seen at the member: whether it still hears the leader.
+TEST(Why, OneWayOfALinkIsCut) {
+    MemberAnswer leader = says(1, "leader"), three = says(3, "follower");
+    leader.answer->mutable_status()->set_election_timeout_ms(1000);
+    follower(leader, 1).set_heard_ago_ms(1500);
+    auto findings = found({leader, says(2, "follower"), three});
+    EXPECT_EQ(told(findings), "link_cut n3");
+    EXPECT_EQ(findings.front().what, "nothing gets from the leader n1 to n3, though they are connected");
+    three.answer->mutable_status()->set_leader(1);
+    findings = found({leader, says(2, "follower"), three});
+    EXPECT_EQ(findings.front().what, "nothing gets from n3 to the leader n1, though they are connected");
+}
+
+TEST(Why, AMemberIsRefusedAndSaysWhy) {
+    MemberAnswer leader = says(1, "leader");
+    follower(leader, 1).set_connected(false);
+    follower(leader, 1).set_link_failure("refused: its directory is a copy");
+    auto findings = found({leader, says(2, "follower"), says(3, "follower")});
+    EXPECT_NE(findings.front().what.find("its directory is a copy"), std::string::npos)
+        << findings.front().what;
+}
+
+TEST(Why, AnotherClusterAnswersAtAnAddress) {
+    MemberAnswer stranger = silent(3, "belongs to cluster 7");
+    stranger.other_cluster = true;
+    auto findings = found({says(1, "leader"), says(2, "follower"), stranger});
+    EXPECT_EQ(told(findings), "other_cluster n3");
+}
+
+TEST(Why, LeadershipIsHandedOver) {
+    MemberAnswer leader = says(1, "leader");
+    leader.answer->mutable_status()->set_transfer_to(2);
+    leader.answer->mutable_status()->set_election_timeout_ms(1000);
+    EXPECT_EQ(told(found({leader, says(2, "follower"), says(3, "follower")})), "transfer n2!");
+}
+
+TEST(Why, FaultsOnPurposeAndAlarmsWithDetails) {
+    auto findings = found({says(1, "leader", {"clock_skew member=n2 difference=+9s"}), says(2, "follower"),
+                           says(3, "follower", {"fault disconnect to all"})});
+    EXPECT_EQ(told(findings), "clock_skew n1, fault n3");
+    EXPECT_NE(findings[0].what.find("member=n2"), std::string::npos) << findings[0].what;
+    EXPECT_EQ(findings[1].hint, "raftctl fault clear n3");
+}
+
+TEST(Why, NobodyLeadsAJointConfigurationWhoseNewHalfIsDown) {
+    MemberAnswer one = says(1, "follower");
+    one.answer->mutable_status()->set_config_joint(true);
+    for (uint64_t id : {1, 4, 5}) one.answer->mutable_status()->add_next_voters(id);
+    EXPECT_EQ(told(found({one, says(2, "follower"), says(3, "follower")})), "joint_half!");
+    one.answer->mutable_status()->clear_next_voters();
+    for (uint64_t id : {1, 2}) one.answer->mutable_status()->add_next_voters(id);
+    EXPECT_EQ(told(found({one, says(2, "follower"), says(3, "follower")})), "no_leader!")
+        << "both halves are up";
+}
+
+TEST(Why, ARecordThatWaitsWhileNobodyLeads) {
+    auto findings = found({says(1, "follower"), silent(2), silent(3)}, {}, 7);
+    auto waits = std::find_if(findings.begin(), findings.end(),
+                              [](const Finding& one) { return one.cause == "lsn_waits"; });
+    ASSERT_NE(waits, findings.end());
+    EXPECT_NE(waits->what.find("nobody leads"), std::string::npos) << waits->what;
+}
+
+TEST(Why, ARecordThatWasTrimmed) {
+    MemberAnswer leader = says(1, "leader");
+    leader.answer->mutable_status()->set_first_lsn(4);
+    EXPECT_EQ(told(found({leader, says(2, "follower"), says(3, "follower")}, {}, 3)), "lsn_trimmed");
+}
+
 TEST(Why, TheLeadersDiskIsFull) {
     EXPECT_EQ(told(found({says(1, "leader", {"disk_full"}), says(2, "follower"),
                           says(3, "follower", {"disk_stalled"})})),
