@@ -121,7 +121,8 @@ class Data(unittest.TestCase):
         self.ctl("tail", "--from", self.end(), wanted=6)
         self.ctl("tail", "--node", "n9", wanted=6)
         self.ctl("tail", "-n", "x", wanted=2)
-        self.ctl("tail", "--cursor", "c", wanted=2)  # not built yet: absent
+        self.ctl("tail", "--cursor", "c", wanted=6)  # nobody set one
+        self.ctl("tail", "--max-lag", "1s", wanted=2)  # not built yet: absent
         self.ctl("append", "x", "--resume", wanted=2)  # of what, without a name?
         self.ctl("append", "--endpoint", "127.0.0.1:1", "x", wanted=3)
         error = json.loads(self.ctl("get", self.end(), "-o", "json", wanted=6).stdout)["error"]
