@@ -23,6 +23,8 @@ struct StoredState {
     std::vector<ProducerLine> producers;
     std::vector<uint64_t> used_ids, configs;
     std::vector<std::pair<uint64_t, snapshot::ArchiveMarkRecord>> marks;
+    std::vector<std::string> cursors;
+    std::vector<uint64_t> checkpoints;
     std::string unknown;  // a key or value that can't be read
 };
 
@@ -48,6 +50,18 @@ void take(StoredState& into, std::string_view key, std::string_view value) {
     } else if (auto first = snapshot::number_in(key, snapshot::kArchiveMarkKeys)) {
         if (auto mark = snapshot::decode_archive_mark(value)) {
             into.marks.emplace_back(*first, *mark);
+            return;
+        }
+    } else if (key == snapshot::kRetentionKey) {
+        if (snapshot::decode_retention_record(value)) return;
+    } else if (auto cursor = snapshot::cursor_in(key)) {
+        if (snapshot::decode_cursor_record(value)) {
+            into.cursors.emplace_back(*cursor);
+            return;
+        }
+    } else if (auto begun = snapshot::number_in(key, snapshot::kCheckpointKeys)) {
+        if (snapshot::decode_checkpoint_record(value)) {
+            into.checkpoints.push_back(*begun);
             return;
         }
     }
@@ -96,6 +110,9 @@ Json json_of(const StoredState& state) {
                           .add("name", line.name));
     for (uint64_t id : state.used_ids) used.add(Json::object().add("id", id));
     for (uint64_t index : state.configs) configs.add(Json::object().add("index", index));
+    Json cursors = Json::array(), checkpoints = Json::array();
+    for (const std::string& name : state.cursors) cursors.add(Json::object().add("name", name));
+    for (uint64_t id : state.checkpoints) checkpoints.add(Json::object().add("id", id));
     Json marks = Json::array();
     for (const auto& [first, record] : state.marks)
         marks.add(Json::object()
@@ -121,6 +138,8 @@ Json json_of(const StoredState& state) {
                             .add("entries", state.header.archive_entries)
                             .add("records", state.header.archive_records))
         .add("archives", marks)
+        .add("cursors", cursors)
+        .add("checkpoints", checkpoints)
         .add("used_ids", used)
         .add("configs", configs)
         .add("producers", producers);
@@ -141,6 +160,8 @@ std::string text_of(const StoredState& state) {
     text += "\narchives begin at entries:";
     for (const auto& [first, record] : state.marks) text += " " + number(first);
     text += "; entries in the open one: " + number(state.header.archive_entries);
+    text += "\n" + counted(state.cursors.size(), "cursor") + ", " +
+            counted(state.checkpoints.size(), "checkpoint");
     text += "\nanswers given to producers: " + number(state.header.answers_given) + "\n";
     text += counted(state.producers.size(), "producer") + "\n";
     if (state.producers.empty()) return text;

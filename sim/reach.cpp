@@ -22,6 +22,7 @@ constexpr In kDown = only({Profile::swarm, Profile::crash, Profile::disk, Profil
 constexpr In kDisk = only({Profile::swarm, Profile::disk});
 constexpr In kNetwork = only({Profile::swarm, Profile::network});
 constexpr In kChurn = only({Profile::churn});
+constexpr In kInstall = only({Profile::install});
 constexpr In kDamage = only({Profile::swarm, Profile::damage});
 
 struct Point {
@@ -97,7 +98,7 @@ constexpr Point kPoints[] = {
     {"transfer_ended", kChurn},
     {"core_extended", kNowhere},
     {"archives_compared", kAll},
-    {"snapshot_installed", kDown},
+    {"snapshot_installed", kInstall},
 };
 static_assert(std::size(kPoints) == kReachCount);
 

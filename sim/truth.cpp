@@ -274,8 +274,8 @@ std::vector<uint32_t> Truth::voters_at(uint32_t number) const {
 void Truth::check_removed(uint32_t by, uint32_t number, Index at) const {
     if (at == Index{}) return;
     const ConfigEntry& settled = configs.settled_at(raw(at));
-    if (raw(at) > committed() || settled.index != raw(at) ||
-        ConfigTruth::names(settled.what.membership, NodeId{number}))
+    // Behind the entry itself, too: a snapshot says who belongs where it ends, and not since when.
+    if (raw(at) > committed() || ConfigTruth::names(settled.what.membership, NodeId{number}))
         violated(by, "takes member " + std::to_string(number) + " for removed at entry " +
                          std::to_string(raw(at)) + ", which no committed configuration says");
 }

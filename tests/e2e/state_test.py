@@ -19,7 +19,7 @@ def dumped(cluster, name):
 def logged(cluster, name, event):
     """Lines of the member's log since its last start that tell of `event`."""
     lines = (cluster.folder / name / "raftd.log").read_text().splitlines()
-    starts = [i for i, line in enumerate(lines) if " recovered " in line]
+    starts = [i for i, line in enumerate(lines) if " wal_recovered " in line]
     return [line for line in lines[starts[-1] if starts else 0:] if f" {event} " in line]
 
 
