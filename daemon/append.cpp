@@ -50,7 +50,7 @@ bool Appends::frame(ClientConn& conn, const io::Frame& frame) {
     if (!code) code = office_refused(conn, append);
     if (!code && !numbered) code = room_refused(body.size());
     if (code) {
-        refuse(conn, frame.stream, *code, numbered);
+        refuse(conn, frame.stream, or_under_way(*code, append.draft), numbered);
         return true;
     }
     if (body.size() > kVerifyInlineMax) {
@@ -80,7 +80,7 @@ void Appends::verified(io::Completed& done, NodeId leader) {
     bool numbered = append.draft.producer != 0;
     // Office may have gone while the body was checked.
     if (auto code = office_refused(*conn, append))
-        refuse(*conn, job.frame.stream, *code, numbered);
+        refuse(*conn, job.frame.stream, or_under_way(*code, append.draft), numbered);
     else if (job.fault != EntryFault::none)
         refuse(*conn, job.frame.stream, AppendCode::bad_batch, numbered);
     else
@@ -109,6 +109,16 @@ std::optional<AppendCode> Appends::office_refused(const ClientConn& conn, const 
     if (context_.stopping || !replica_.core().accepting()) return AppendCode::retry;
     if (append.draft.producer != 0 && !producers_.stand()) return AppendCode::retry;
     return std::nullopt;
+}
+
+/// What a refusal says where it isn't for the batch's form: nothing happened (H10). Of a repetition of one
+/// that is in this leader's log, and not committed yet, nobody can say that.
+AppendCode Appends::or_under_way(AppendCode code, const EntryHeader& draft) {
+    const bool for_form = code == AppendCode::bad_batch || code == AppendCode::too_large;
+    if (for_form || draft.producer == 0 || replica_.core().role() != raft::Role::leader ||
+        !producers_.stand())
+        return code;
+    return producers_.look_up(draft).what == Verdict::What::pending ? AppendCode::unknown : code;
 }
 
 std::optional<AppendCode> Appends::room_refused(uint64_t body_bytes) const {
@@ -159,9 +169,8 @@ bool Appends::answer_older(ClientConn& conn, const io::Frame& frame, const Entry
 
 /// The same batch is on its way already: this one gets its answer, whatever that will be.
 void Appends::wait_for_first(ClientConn& conn, const io::Frame& frame, Index index) {
-    if (!replica_.buffer().holds(index)) return refuse(conn, frame.stream, AppendCode::retry, true);
-    if (room_refused(frame.bytes.size()) == AppendCode::busy)
-        return refuse(conn, frame.stream, AppendCode::busy, true);
+    if (!replica_.buffer().holds(index) || room_refused(frame.bytes.size()) == AppendCode::busy)
+        return refuse(conn, frame.stream, AppendCode::unknown, true);
     conn.run_ended = false;
     ++context_.counters.appends_repeated;
     EntryHeader first = replica_.buffer().header(index);

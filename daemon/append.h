@@ -52,6 +52,7 @@ private:
 
     std::optional<proto::AppendCode> form_refused(const proto::Append& append, uint64_t body_bytes) const;
     std::optional<proto::AppendCode> office_refused(const ClientConn& conn, const proto::Append& append);
+    proto::AppendCode or_under_way(proto::AppendCode code, const EntryHeader& draft);
     std::optional<proto::AppendCode> room_refused(uint64_t body_bytes) const;
     void admit(ClientConn& conn, const io::Frame& frame, const proto::Append& append, ByteView body);
     bool answer_older(ClientConn& conn, const io::Frame& frame, const EntryHeader& draft);

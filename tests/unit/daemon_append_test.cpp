@@ -232,6 +232,27 @@ TEST_F(AdmissionTest, ARepetitionOfOneUnderWayWaitsForIt) {
     EXPECT_EQ(stage.heard.done[again].lsn_first, stage.heard.done[first].lsn_first);
 }
 
+// H10: `busy` and `retry` say that nothing happened, and of a batch that is in the log that isn't so.
+TEST_F(AdmissionTest, ARepetitionOfOneUnderWayIsNeverSaidToHaveHadNoEffect) {
+    stage.options.settings.limits.append_queue_bytes_max = 1000;
+    lead();
+    open_producer();
+    hold_acks(true);
+    Draft draft = numbered(std::string(600, 'x'), 1);
+    uint32_t first = stage.append(draft);
+    stage.run_for(milliseconds(5));
+    ASSERT_FALSE(answered(first));
+    EXPECT_EQ(code_of(draft), AppendCode::unknown) << "there is no room to wait for it";
+    draft.flags = 0;
+    EXPECT_EQ(code_of(draft), AppendCode::unknown) << "behind a refusal on its connection";
+    pb::Request request;
+    request.mutable_transfer_leader()->set_to(2);
+    ASSERT_TRUE(stage.asked(request).has_transfer_begun());  // it waits for what isn't committed
+    EXPECT_EQ(code_of(draft), AppendCode::unknown) << "while leadership is handed over";
+    EXPECT_EQ(code_of(numbered("y", 2)), AppendCode::retry) << "which isn't in the log";
+    EXPECT_FALSE(answered(first));
+}
+
 TEST_F(AdmissionTest, AForgottenAnswerStaysARepetition) {
     stage.options.state_limits = {
         .producers_max = 4, .answers_each_max = 2, .answers_all_max = 64, .producer_idle_ms = 5000};
