@@ -90,6 +90,8 @@ private:
 
     void time_out(Instant now);
     bool choose();
+    void follow_leader(Instant now);
+    bool doubts(const Links::Link& link) const { return link.pinged && in_flight_ > 0 && numbers(); }
     void send(Links::Link& link, Instant now);
     void add_frame(Pending& pending);
     bool fits(Pending& pending, Instant now);
@@ -110,9 +112,11 @@ private:
     uint64_t bytes_ = 0;
     uint32_t in_flight_ = 0;  // sent on conn_ and not answered
     io::ConnId conn_ = io::kNoConn;
-    bool sure_ = false;     // conn_ leads as far as known: more than one batch may go at once
-    bool new_run_ = true;   // the next append on conn_ carries kAppendRun
-    bool stalled_ = false;  // put off: nothing is sent before the run is answered to its end
+    uint64_t conn_term_ = 0;  // the newest that was known when conn_ was chosen
+    uint64_t seen_term_ = 0;  // of a leader
+    bool sure_ = false;       // conn_ leads as far as known: more than one batch may go at once
+    bool new_run_ = true;     // the next append on conn_ carries kAppendRun
+    bool stalled_ = false;    // put off: nothing is sent before the run is answered to its end
     bool change_conn_ = false;
     bool expired_ = false;        // the producer is; as soon as the run is answered its batches end
     bool halted_ = false;         // stop_at_failure

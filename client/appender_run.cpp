@@ -156,6 +156,7 @@ bool Appender::choose() {
     if (link == nullptr) return false;
     if (link->conn != conn_) new_run_ = true;
     conn_ = link->conn;
+    conn_term_ = links_.leader_term();
     return true;
 }
 
@@ -230,7 +231,24 @@ void Appender::send(Links::Link& link, Instant now) {
     parts_.clear();
 }
 
+/// Somebody else was elected: whoever is silent since then is left, and nobody waits any longer to ask again.
+void Appender::follow_leader(Instant now) {
+    if (links_.leader_term() > seen_term_) {
+        seen_term_ = links_.leader_term();
+        retry_at_ = Instant{INT64_MIN};
+        backoff_ = {};
+        redirects_ = 0;
+    }
+    Links::Link* link = links_.ready(conn_);
+    if (link == nullptr || links_.leader_term() <= conn_term_) return;
+    if (link->id == links_.leader())
+        conn_term_ = links_.leader_term();
+    else if (doubts(*link))
+        links_.fail(*link, now, Errc::unavailable, "was silent while another was elected");
+}
+
 void Appender::run(Instant now) {
+    follow_leader(now);
     if (conn_ != io::kNoConn && links_.ready(conn_) == nullptr) {
         lose(shared(Errc::unknown, "the connection ended before the answer"), now);
         sure_ = false;
@@ -255,11 +273,15 @@ void Appender::run(Instant now) {
     if (wants && !stalled_ && retry_at_ <= now && choose() && may_number(now) && unsent())
         send(*links_.ready(conn_), now);
     // One that can be sent again needn't wait for a silent member as long as for an answer.
-    if (in_flight_ > 0)
-        links_.watch(*links_.ready(conn_), numbers() ? options_.timeout / 4 : Links::kEndless);
+    if (in_flight_ > 0) links_.watch(*links_.ready(conn_), numbers() ? links_.patience() : Links::kEndless);
 }
 
 void Appender::add_wants(Wants& wants) const {
+    // A leader that gives no answer may be one no more: another member would know.
+    if (const Links::Link* link = links_.ready(conn_); link != nullptr && doubts(*link)) {
+        wants.any = true;
+        if (wants.beside == io::kNoConn) wants.beside = conn_;
+    }
     wants.leader |= unsent() || in_flight_ > 0 || (producer_wanted_ && !producer_.open());
     producer_.add_wants(wants);
     query_.add_wants(wants);

@@ -123,7 +123,7 @@ void LeaderCall::run(Instant now) {
         conn_ = io::kNoConn;
         ++lost_;
     }
-    if (conn_ != io::kNoConn) return links_.watch(*links_.ready(conn_), options_.timeout / 4);
+    if (conn_ != io::kNoConn) return links_.watch(*links_.ready(conn_), links_.patience());
     if (now < retry_at_) return;
     retry_at_ = Instant{INT64_MIN};
     Links::Link* link = links_.ready_leader();
@@ -135,7 +135,7 @@ void LeaderCall::run(Instant now) {
     asked_at_ = now;
     Slice frame = request_frame(stream_, request_);
     network_.send(conn_, {&frame, 1});
-    links_.watch(*link, options_.timeout / 4);
+    links_.watch(*link, links_.patience());
 }
 
 Instant LeaderCall::deadline() const {

@@ -13,7 +13,8 @@ namespace {
 constexpr uint32_t kMagic = 0x52414654;
 constexpr uint32_t kVersion = 1;
 constexpr uint32_t kPingStream = UINT32_MAX;
-constexpr uint32_t kRefusalsEnough = 3;  // of every endpoint, for fail_fast
+constexpr Duration kPatienceMin = milliseconds(250);  // a machine may be busy
+constexpr uint32_t kRefusalsEnough = 3;               // of every endpoint, for fail_fast
 
 ClusterId id_of(const pb::Id128& id) { return {id.high(), id.low()}; }
 
@@ -168,7 +169,12 @@ void Links::take_hello_ok(Link& link, Instant now, ByteView payload) {
     met_ = true;
     if (ok.record_bytes_max() != 0) limits_ = {ok.record_bytes_max(), ok.batch_bytes_max()};
     feature_level_ = std::max(feature_level_, ok.feature_level());
-    if (ok.leader() != 0) leader_ = NodeId{ok.leader()};
+    if (ok.leader() != 0 && (ok.leader_term() == 0 || ok.leader_term() >= leader_term_)) {
+        leader_ = NodeId{ok.leader()};
+        leader_term_ = std::max(leader_term_, ok.leader_term());
+    }
+    election_timeout_ =
+        milliseconds(static_cast<int64_t>(std::min<uint64_t>(ok.election_timeout_ms(), 60'000)));
     if (ok.config_index() < config_index_) return;  // of a member that is behind
     config_index_ = ok.config_index();
     take_members(link.id, ok);
@@ -263,6 +269,11 @@ bool Links::handle(io::Event& event) {
         }
     }
     return for_others;
+}
+
+Duration Links::patience() const {
+    Duration most = options_.timeout / 4;
+    return election_timeout_.ns == 0 ? most : std::min(most, std::max(election_timeout_ * 2, kPatienceMin));
 }
 
 void Links::expire(Instant now) {

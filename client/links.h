@@ -63,6 +63,9 @@ public:
     bool handle(io::Event& event);
     /// Ends attempts that took too long and watched connections that went silent.
     void expire(Instant now);
+    /// Silence after which a member that is asked something is given up, where that does no harm: two
+    /// election timeouts of the cluster, and a quarter of the time-out at most.
+    Duration patience() const;
     /// Said each turn by who waits for frames of this connection: it is pinged when silent, and ended when it
     /// stays so for `patience` (at most the time-out).
     void watch(Link& link, Duration patience = kEndless) {
@@ -83,6 +86,8 @@ public:
     bool has_name(std::string_view name) const;
 
     NodeId leader() const { return leader_; }
+    /// The newest term that a member named a leader of; 0: none did.
+    uint64_t leader_term() const { return leader_term_; }
     /// A leader is known by name, and its link isn't up, but may be soon.
     bool leader_may_come();
     /// From an answer; 0: not known.
@@ -128,6 +133,8 @@ private:
     uint32_t feature_level_ = 1;
     uint64_t config_index_ = 0;  // of the newest list of members seen
     NodeId leader_{};
+    uint64_t leader_term_ = 0;
+    Duration election_timeout_{};  // as told; 0: not told
     bool met_ = false;
     size_t turn_ready_ = 0, turn_idle_ = 0;
     Instant next_dial_{INT64_MIN};

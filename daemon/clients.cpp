@@ -77,7 +77,7 @@ void Clients::resume(ClientConn& conn, NodeId leader) {
     }
 }
 
-void Clients::follow_members(NodeId leader) {
+void Clients::greet_again(NodeId leader) {
     Slice told = encode_hello_ok(context_, leader, false);
     for (const auto& [id, conn] : conns_)
         if (conn->greeted) send(id, told);

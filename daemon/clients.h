@@ -48,8 +48,8 @@ public:
     void send(io::ConnId conn, const Slice& frame);
     void close(io::ConnId conn);  // what is queued still goes out
     void close_all();
-    /// Other members are in force: every client is told, by another HelloOk.
-    void follow_members(NodeId leader);
+    /// Other members are in force, or somebody else leads: every client is told, by another HelloOk.
+    void greet_again(NodeId leader);
     size_t count() const { return conns_.size(); }
 
     Instant deadline() const;

@@ -49,6 +49,8 @@ struct Context {
     MemberInfos members;  // of the configuration in force
     Index config_index{};
     LogClock log_clock;
+    NodeId leader{};     // the newest that was known to lead
+    Term leader_term{};  // and in which term
     Instant now{};
     Instant started{};
     bool stopping = false;

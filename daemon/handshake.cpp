@@ -114,6 +114,9 @@ Slice encode_hello_ok(const Context& context, NodeId leader, bool to_member) {
     hello.set_name(context.dir.identity.name);
     hello.set_cluster_name(context.dir.identity.cluster_name);
     hello.set_leader(raw(leader));
+    if (leader == context.leader) hello.set_leader_term(raw(context.leader_term));
+    hello.set_election_timeout_ms(
+        static_cast<uint64_t>(context.options.settings.raft.election_timeout.ns / 1'000'000));
     hello.set_config_index(raw(context.config_index));
     for (const auto& [id, member] : context.members) {
         pb::MemberInfo* info = hello.add_members();

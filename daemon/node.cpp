@@ -128,6 +128,7 @@ struct Node::Parts {
     void links();
     void files();
     void follow_members();
+    void follow_leader();
     void follow_alarms();
     void tick();
     void drain_log();
@@ -233,6 +234,7 @@ void Node::end_turn(Instant now) {
     parts.pump.turn();
     parts.compaction.turn();
     parts.follow_members();
+    parts.follow_leader();
     parts.follow_alarms();
     parts.context.feature_level = parts.applier.state().feature_level();
     parts.features.turn();
@@ -382,9 +384,19 @@ void Node::Parts::follow_members() {
     context.members = now.infos;
     context.config_index = now.index;
     peers.follow_members();
-    clients.follow_members(pump.leader());
+    clients.greet_again(pump.leader());
     context.log(LogLevel::info, "configuration")("index", raw(now.index))("joint", now.membership.joint())(
         "members", now.infos.size());
+}
+
+/// Clients hear of a new leader at once: one that waits for a silent one needn't find out by its patience.
+void Node::Parts::follow_leader() {
+    NodeId leader = pump.leader();
+    Term term = replica.core().term();
+    if (leader == NodeId{} || (leader == context.leader && term == context.leader_term)) return;
+    context.leader = leader;
+    context.leader_term = term;
+    clients.greet_again(leader);
 }
 
 void Node::Parts::follow_alarms() {

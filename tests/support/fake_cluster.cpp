@@ -306,6 +306,8 @@ Slice FakeCluster::hello_ok(const FakeMember& to) const {
     ok.set_node_id(to.id);
     ok.set_name(to.name);
     ok.set_leader(to.leader);
+    ok.set_leader_term(leader_term);
+    ok.set_election_timeout_ms(election_timeout_ms);
     ok.set_record_bytes_max(1u << 20);
     ok.set_batch_bytes_max(1u << 20);
     ok.set_feature_level(to.feature_level);

@@ -95,6 +95,7 @@ public:
     void tell_members(uint64_t id);
     size_t connections(uint64_t id) const;
     Duration latency = microseconds(100);
+    uint64_t leader_term = 0, election_timeout_ms = 0;  // as members tell; 0: they don't
     /// Changes what members send, after it was made.
     std::function<void(uint16_t& type, uint32_t& stream, std::vector<std::byte>& payload)> mangle;
 

@@ -106,6 +106,44 @@ TEST_F(ClientProducer, ADeepWindowMovesToTheNextLeader) {
     EXPECT_LT(cluster.now() - before, seconds(4));
 }
 
+// Not only by patience: it asks another member when the leader gives no answer, and hears of the next one.
+TEST_F(ClientProducer, ASilentLeaderIsLeftAsSoonAsAnotherIsElected) {
+    cluster.leader_term = 1;
+    cluster.election_timeout_ms = 1000;
+    start();
+    writer->submit("r1");
+    ASSERT_TRUE(writer->wait_for(1));
+    EXPECT_EQ(cluster.connections(2) + cluster.connections(3), 0u);
+    Instant before = cluster.now();
+    cluster.member(1).mute = true;
+    writer->submit_many(2, 500);
+    cluster.run_for(milliseconds(700));
+    EXPECT_EQ(cluster.connections(2) + cluster.connections(3), 1u) << "it asks another member meanwhile";
+    cluster.leader_term = 2;
+    cluster.set_leader(3);
+    cluster.tell_members(2);
+    cluster.tell_members(3);
+    ASSERT_TRUE(writer->wait_for(500));
+    EXPECT_LT(cluster.now() - before, milliseconds(750));
+    EXPECT_EQ(writer->count(Outcome::committed), 500u);
+    EXPECT_EQ(cluster.log().records(), numbered(1, 500));
+}
+
+// Where nobody says so, two election timeouts of silence are enough.
+TEST_F(ClientProducer, ASilentLeaderIsLeftAfterTwoElectionTimeouts) {
+    cluster.election_timeout_ms = 300;
+    start();
+    writer->submit("r1");
+    ASSERT_TRUE(writer->wait_for(1));
+    Instant before = cluster.now();
+    cluster.member(1).mute = true;
+    cluster.set_leader(2);
+    writer->submit("r2");
+    ASSERT_TRUE(writer->wait_for(2));
+    EXPECT_LT(cluster.now() - before, milliseconds(700));
+    EXPECT_EQ(cluster.log().records(), numbered(1, 2));
+}
+
 // H8 e: never more under way than answers are remembered.
 TEST_F(ClientProducer, NoMoreUnderWayThanIsRemembered) {
     start();
