@@ -49,11 +49,15 @@ void TailStream::add_wants(Wants& wants) const {
     if (finished_ || open_) return;
     wants.any = true;
     wants.beside = avoid_;
+    wants.leader |= wants_leader_;
     if (!tail_.node.empty()) wants.node = tail_.node;
 }
 
 Links::Link* TailStream::choose() {
     if (tail_.node.empty()) {
+        if (Links::Link* leader = links_.ready_leader();
+            wants_leader_ && leader != nullptr && leader->conn != avoid_)
+            return leader;
         Links::Link* link = links_.next_ready();
         if (link != nullptr && link->conn == avoid_) link = links_.next_ready();
         bool other = link != nullptr && link->conn != avoid_;
@@ -187,6 +191,7 @@ void TailStream::take_data(Slice payload, Instant now) {
     if (entries.empty()) return;
     faults_ = 0;
     backoff_ = {};
+    wants_leader_ = false;
     progress_ = now;  // entries alone are progress: refusals that come again and again must end too
     queued_bytes_ += entries.size();
     queue_.push_back({std::move(payload), entries, entries.size()});
@@ -210,6 +215,7 @@ void TailStream::take_end(ByteView payload, Instant now) {
             if (point_) return end({});  // resumed behind the last record: all was sent before
             return end(error(Errc::not_found, "the last record there is has LSN " + lsn));
         case TailCode::unavailable:
+            wants_leader_ = true;
             return retry(now, Errc::unavailable, name + ": no leader confirms the read");
         case TailCode::busy: return retry(now, Errc::unavailable, name + " is busy: too many tails");
         case TailCode::bad_request: return end(error(Errc::bad_input, name + " refused the request"));
@@ -258,6 +264,7 @@ void TailStream::run(Instant now) {
     // Alive, but cut off from the others: it would never have anything new.
     if (tail_.follow && tail_.node.empty() && link.leaderless >= kLeaderlessMax) {
         link.leaderless = 0;
+        wants_leader_ = true;
         return retry(now, Errc::unavailable, name_of(&link) + " has lost its leader");
     }
     grant(link);

@@ -71,6 +71,7 @@ private:
     TailOptions tail_;
     io::ConnId conn_ = io::kNoConn;
     io::ConnId avoid_ = io::kNoConn;  // what didn't work last time
+    bool wants_leader_ = false;       // nor would another one that is cut off from whoever leads
     uint32_t& streams_;
     uint32_t stream_ = 0;
     bool open_ = false;      // asked for on conn_

@@ -250,6 +250,21 @@ TEST_F(ClientTail, AReadThatNobodyCanConfirmEndsInTime) {
     EXPECT_LT(asked, 100u);
 }
 
+// Two members that the rest is cut off from: whoever leads is asked, not the two in turns.
+TEST_F(ClientTail, AReadLeavesTwoMembersThatHaveNoLeader) {
+    fill(3);
+    for (uint64_t member = 1; member <= 2; ++member) {
+        cluster.member(member).leader = 0;
+        cluster.member(member).tail_code = proto::TailCode::unavailable;
+    }
+    cluster.member(3).leader = 3;
+    start({.from = From::first});
+    Instant before = cluster.now();
+    ASSERT_TRUE(read_to_end());
+    expect_run(1, 9);
+    EXPECT_LT(cluster.now() - before, seconds(2));
+}
+
 // Busy at one member, room at another.
 TEST_F(ClientTail, GoesToAnotherMemberWhenOneIsBusy) {
     fill(3);
