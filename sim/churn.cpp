@@ -120,7 +120,8 @@ void Churn::change_afresh(const std::set<uint32_t>& core) {
             voters += member.voter();
         }
         for (pb::MemberInfo member : list.members()) {
-            const bool sound = core.contains(static_cast<uint32_t>(member.id()));
+            const bool sound = core.contains(static_cast<uint32_t>(member.id())) ||
+                               (fresh && member.id() == fresh->id());  // it may vote already
             const bool half_replaced =
                 std::any_of(list.members().begin(), list.members().end(), [&](const pb::MemberInfo& other) {
                     return other.name() == member.name() && other.id() != member.id();

@@ -46,6 +46,8 @@ public:
     /// No more is sent from now on; what is open is waited for.
     void set_appending(bool on) { appending_ = on; }
     size_t outstanding() const { return window_.size(); }
+    /// Its appends have numbers: a silent member is left for another one.
+    bool sends_again() const { return running() && session_->appends().producer().id() != 0; }
     uint64_t acked() const { return acked_; }
     /// I21: throws when an append has waited for longer than its time-out allows. Not asked while paused.
     void check_deadline(Instant now) const;

@@ -323,6 +323,9 @@ static Membership promoted(Membership of) {
     return of;
 }
 
+/// A change that an operator asked for just before may need members that the core would lack.
+constexpr Duration kUnderWay = milliseconds(100);
+
 /// Members that can decide, whatever configuration comes into force among them: a majority of each half of
 /// the committed one, and of those behind it that stand in the log of one of them.
 std::set<uint32_t> Faults::draw_core() {
@@ -365,6 +368,7 @@ std::set<uint32_t> Faults::heal_core() {
     NetModel good;
     good.user_timeout = network_.model.user_timeout;
     network_.calm(good);
+    kernel_.run_until(kernel_.now() + kUnderWay);
     std::set<uint32_t> core = draw_core();
     if (trace_.on) {
         std::string text = "healed core:";

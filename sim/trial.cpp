@@ -204,7 +204,8 @@ void Trial::read_whole(const std::set<uint32_t>& core) {
         auto wanted =
             static_cast<int64_t>(raw(cluster_->truth().committed_lsn_end()) - 1);  // more may follow
         client.read_all(cluster_->member_name(i));
-        wait_for(knobs_.cluster.election_timeout * kHealWithin + seconds(20),
+        wait_for(knobs_.cluster.election_timeout * kHealWithin +
+                     kShipEntry * static_cast<int64_t>(cluster_->truth().committed()),
                  "the log can't be read from n" + std::to_string(i),
                  [&] { return client.whole_read() >= 0; });
         if (client.whole_read() < wanted)
@@ -246,10 +247,16 @@ void Trial::run() {
     std::set<uint32_t> core = faults_->heal_core();
     converge(core, "after healing a majority");
     read_whole(core);
-    wait_for(knobs_.load.timeout + seconds(5), "appends without any outcome", [&] {
-        return std::all_of(clients_.begin(), clients_.end(),
-                           [](const auto& client) { return client->outstanding() == 0; });
-    });
+    // What has a number is sent again to whoever leads; the rest waits for who may have it, as long as it
+    // may.
+    auto decided = [&](bool all) {
+        return std::all_of(clients_.begin(), clients_.end(), [all](const auto& client) {
+            return client->outstanding() == 0 || (!all && !client->sends_again());
+        });
+    };
+    wait_for(knobs_.cluster.election_timeout * kHealWithin, "appends with numbers without any outcome",
+             [&] { return decided(false); });
+    wait_for(knobs_.load.timeout, "appends without any outcome", [&] { return decided(true); });
     faults_->heal_all();
     std::set<uint32_t> all;
     for (uint32_t i : cluster_->machines()) all.insert(i);
