@@ -30,6 +30,7 @@
 #include "cli/start.h"
 #include "cli/status.h"
 #include "cli/tail.h"
+#include "cli/verify.h"
 #include "cli/why.h"
 
 namespace raftd::cli {
@@ -65,6 +66,7 @@ struct Line {
     EventsOptions events;
     FeatureOptions feature;
     SnapshotOptions snapshot;
+    VerifyOptions verify;
     RecoverOptions recover;
     ConfigOptions config;
     TrimOptions trim;
@@ -87,6 +89,7 @@ CLI::App* add_part(CLI::App* command, Line& line, const std::string& name, const
 void add_members(CLI::App& app, Line& line);
 void add_retention(CLI::App& app, Line& line);
 void add_snapshots(CLI::App& app, Line& line);
+void add_verify(CLI::App& app, Line& line);
 void add_faults(CLI::App& app, Line& line);
 void add_recover(CLI::App& app, Line& line);
 void add_failover(CLI::App& bench, Line& line);

@@ -460,6 +460,7 @@ Exit run(int count, char** arguments) {
     add_members(app, line);
     add_retention(app, line);
     add_snapshots(app, line);
+    add_verify(app, line);
     add_recover(app, line);
     add_keeping(app, line);
     add_feature(app, line);

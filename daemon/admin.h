@@ -21,6 +21,7 @@ class FeatureChanges;
 class Pump;
 class RetentionRequests;
 class SnapshotRequests;
+class VerifyRequests;
 
 class Admin {
 public:
@@ -36,6 +37,7 @@ public:
     }
     void attach(RetentionRequests& retention) { retention_ = &retention; }
     void attach(SnapshotRequests& snapshots) { snapshots_ = &snapshots; }
+    void attach(VerifyRequests& verify) { verify_ = &verify; }
 
 private:
     void fill_status(pb::Status& status, NodeId leader) const;
@@ -54,6 +56,7 @@ private:
     FaultRequests* faults_ = nullptr;
     RetentionRequests* retention_ = nullptr;
     SnapshotRequests* snapshots_ = nullptr;
+    VerifyRequests* verify_ = nullptr;
 };
 
 }  // namespace raftd::daemon

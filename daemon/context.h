@@ -22,6 +22,7 @@ enum class TokenTag : uint8_t {
     serve = 8,
     fetch = 9,
     install = 10,
+    verify_back = 11,
 };
 constexpr io::Token make_token(TokenTag tag, uint64_t number) {
     return io::Token{uint64_t{static_cast<uint8_t>(tag)} << 56 | number};

@@ -33,6 +33,9 @@ constexpr std::string_view kKinds[] = {
     "removed",
     "stopping",
     "trimmed",
+    "verify_begun",
+    "verify_damage",
+    "verify_done",
 };
 static_assert(std::is_sorted(std::begin(kKinds), std::end(kKinds)));
 

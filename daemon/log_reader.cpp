@@ -14,7 +14,9 @@ using Who = ReadFor::Who;
 /// Memory for one read of an archive, whatever is asked for; a single entry may be larger.
 constexpr uint64_t kRoomMin = 64u << 10, kRoomMax = 16u << 20;
 
-bool from_archives(Who who) { return who == Who::tail || who == Who::compaction || who == Who::state; }
+bool from_archives(Who who) {
+    return who == Who::tail || who == Who::compaction || who == Who::state || who == Who::point_asked;
+}
 
 /// The log behind `point` begins behind what is sought.
 bool is_below(const wal::ReadRequest& request, const LogPoint& point) {

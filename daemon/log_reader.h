@@ -16,10 +16,22 @@ namespace raftd::daemon {
 
 /// What a read from files was for; comes back with its result.
 struct ReadFor {
-    enum class Who : uint8_t { follower, late_send, tail, follower_point, commit_point, state, compaction };
+    // read_back: segments alone, to see whether they can be read.
+    enum class Who : uint8_t {
+        follower,
+        late_send,
+        tail,
+        follower_point,
+        commit_point,
+        state,
+        compaction,
+        point_asked,
+        read_back
+    };
     Who who;
-    uint64_t a = 0, b = 0, c = 0;  // follower: fetch id, node; tail: connection, stream, generation
-    raft::msg::Append append{};    // late_send: what it is for
+    // follower: fetch id, node; tail: connection, stream, generation; point_asked: number of the question
+    uint64_t a = 0, b = 0, c = 0;
+    raft::msg::Append append{};  // late_send: what it is for
 };
 
 class LogReader {

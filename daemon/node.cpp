@@ -17,6 +17,7 @@
 #include "daemon/retention_requests.h"
 #include "daemon/snapshot_requests.h"
 #include "daemon/start_up.h"
+#include "daemon/verify_requests.h"
 #include "proto/frame.h"
 
 namespace raftd::daemon {
@@ -59,6 +60,8 @@ struct Node::Parts {
     FeatureChanges features{context, replica, peers, clients};
     SnapshotRequests snapshots{context, replica, clients, reader, applier, compaction};
     FaultRequests fault_requests{context, replica, peers};
+    Verifier verifier{context, *wal, reader, compaction};
+    VerifyRequests verify_requests{context, replica, clients, *wal, reader, applier, pump, verifier};
     uint64_t members_version = 1;  // of replica.members(), as the peers know them
 
     Parts(io::World& world, const NodeOptions& given, snapshot::DataDir found_dir, wal::Recovered found,
@@ -99,6 +102,7 @@ struct Node::Parts {
         pump.attach(retention_requests, retention);
         admin.attach(retention_requests);
         pump.attach(compaction);
+        pump.attach(verifier);
         applier.attach(&producers);
         applier.attach(&retention);
         applier.attach(&retention_requests);
@@ -184,6 +188,7 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
 Result<void> Node::start() {
     parts_->admin.attach(parts_->features, parts_->fault_requests);
     parts_->admin.attach(parts_->snapshots);
+    parts_->admin.attach(parts_->verify_requests);
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
     TRY(me, own_place(context));
@@ -233,6 +238,7 @@ void Node::end_turn(Instant now) {
     parts.files();
     parts.pump.turn();
     parts.compaction.turn();
+    parts.verifier.turn();
     parts.follow_members();
     parts.follow_leader();
     parts.follow_alarms();
@@ -324,6 +330,7 @@ void Node::Parts::on(io::Completed& done) {
         case TokenTag::state: return applier.completed(done);
         case TokenTag::archive: reader.completed(done); return drain_log();
         case TokenTag::compact: return compaction.completed(done);
+        case TokenTag::verify_back: return verifier.completed(done);
         case TokenTag::serve: return file_server.completed(done);
         case TokenTag::fetch:
         case TokenTag::install: return installer.completed(done);
@@ -335,10 +342,12 @@ void Node::Parts::on(io::Completed& done) {
 void Node::Parts::drain_log() {
     if (auto id = wal->take_durable()) pump.durable(*id);
     while (auto read = reader.take()) {
-        if (read->purpose.who == ReadFor::Who::compaction)
-            compaction.read_done(read->result);
-        else
-            pump.read_done(read->purpose, read->result);
+        switch (read->purpose.who) {
+            case ReadFor::Who::compaction: compaction.read_done(read->result); break;
+            case ReadFor::Who::point_asked: verify_requests.read_done(read->purpose, read->result); break;
+            case ReadFor::Who::read_back: verifier.read_done(read->result); break;
+            default: pump.read_done(read->purpose, read->result);
+        }
     }
 }
 
@@ -425,7 +434,7 @@ Instant Node::Parts::deadline() {
     if (pump.more()) return context.now;
     Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
                            applier.deadline(), compaction.deadline(), leaving.deadline(),
-                           retention.deadline(), installer.deadline()});
+                           retention.deadline(), installer.deadline(), verifier.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);

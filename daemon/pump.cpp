@@ -269,7 +269,9 @@ void Pump::read_done(const ReadFor& purpose, wal::ReadResult& result) {
             return;
         case ReadFor::Who::tail: tails_->read_done(purpose, result); return;
         case ReadFor::Who::state: applier_.read_done(result); return;
-        case ReadFor::Who::compaction: break;  // has its own way (daemon/node.cpp)
+        case ReadFor::Who::compaction:
+        case ReadFor::Who::point_asked:
+        case ReadFor::Who::read_back: break;  // have their own ways (daemon/node.cpp)
     }
 }
 
@@ -425,6 +427,7 @@ std::vector<std::string> Pump::alarms() const {
     retention_->add_alarms(alarms);
     if (!compaction_->trouble().empty()) alarms.emplace_back("snapshot");
     if (context_.counters.chain_mismatches != 0) alarms.emplace_back("chain_mismatch");
+    for (const AlarmSource* source : alarm_sources_) source->add_alarms(alarms);
     for (std::string& line : peers_.fault_lines()) alarms.push_back(std::move(line));
     return alarms;
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/alarms.h"
 #include "daemon/append.h"
 #include "daemon/applier.h"
 #include "daemon/chain_watch.h"
@@ -59,6 +60,8 @@ public:
     /// Whose trouble is an alarm; attached before the first turn.
     void attach(const Compaction& compaction) { compaction_ = &compaction; }
     const Compaction& compaction() const { return *compaction_; }
+    /// In the order of these calls, behind the pump's own.
+    void attach(const AlarmSource& source) { alarm_sources_.push_back(&source); }
     /// Something is left for another turn at once.
     bool more() const { return more_; }
 
@@ -106,6 +109,7 @@ private:
     RetentionRequests* requests_ = nullptr;
     const Retention* retention_ = nullptr;
     const Compaction* compaction_ = nullptr;
+    std::vector<const AlarmSource*> alarm_sources_;
 
     raft::Output output_;
     std::optional<raft::Output::TransferEnd> transfer_end_;

@@ -42,6 +42,7 @@ public:
     void drop_below(const LogPoint& point) override;
     LogPoint droppable(Index upto, uint64_t keep_bytes) const override;
     LogPoint base() const override;
+    std::string file_of(Index index) const override;
     std::optional<Instant> oldest_unsynced() const override;
     bool no_room() const override { return no_room_; }
     uint64_t bytes() const override;

@@ -80,6 +80,12 @@ std::unique_ptr<ReadJob> Log::make_read(const ReadRequest& request) {
     return job;
 }
 
+std::string Log::file_of(Index index) const {
+    for (const Segment& segment : segments_)
+        if (segment.holds(index)) return segment_path(options_.dir, segment.key.id);
+    return {};
+}
+
 void Log::read(const ReadRequest& request, uint64_t cookie) {
     std::unique_ptr<ReadJob> job = make_read(request);
     io::Token ticket = token(Op::read);

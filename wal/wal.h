@@ -127,6 +127,8 @@ public:
     virtual LogPoint droppable(Index upto, uint64_t keep_bytes) const = 0;
 
     virtual LogPoint base() const = 0;
+    /// Path of the segment that holds the entry; empty: none does.
+    virtual std::string file_of(Index index) const = 0;
     /// When the oldest write that isn't durable yet was asked for; nothing: none waits (H20).
     virtual std::optional<Instant> oldest_unsynced() const = 0;
     /// Disk is full: the last write was refused by the system and is being tried again (H19).
