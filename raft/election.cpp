@@ -12,11 +12,14 @@ bool Core::State::may_campaign() const {
 }
 
 // A voter; or one that leaves by a C_new which isn't known to be committed: its log may be the only one that
-// has C_new, and then nobody else can be elected (thesis 4.2.2). It asks, but has no vote of its own.
+// has C_new, and then nobody else can be elected (thesis 4.2.2). Or a learner that a C_old,new of an older
+// reign makes a voter, in a log that is too old to get its vote: whoever has that log can't be elected
+// without it. Such a one asks, but has no vote of its own.
 bool Core::State::needed() const {
     const ConfigAt& newest = log.config();
     if (removed_at_index != Index{} && removed_at_index >= newest.index) return false;
     if (is_voter(newest.members, self)) return true;
+    if (counted_on && is_member(newest.members, self)) return true;
     const std::span<const ConfigAt> configs = log.configs();
     return newest.index > commit && configs.size() > 1 && is_voter(configs[configs.size() - 2].members, self);
 }
@@ -36,6 +39,7 @@ bool Core::State::sticky() const {
 
 void Core::State::become_follower(Term term, NodeId of) {
     if (leads()) leave_office();
+    if (of != NodeId{}) counted_on = false;
     if (term > hard.term) {
         hard = {term, NodeId{}};
         hard_dirty = true;
@@ -54,6 +58,7 @@ void Core::State::heard_leader(NodeId from) {
         become_follower(hard.term, from);
         return;
     }
+    counted_on = false;
     follower->leader = from;
     follower->heard_at = now;
     follower->election_at = now + follower->timeout;
@@ -130,8 +135,10 @@ void Core::State::leave_office() {
 void Core::State::on_vote(NodeId from, const msg::Vote& vote) {
     const bool free_to = vote.term > hard.term || hard.vote == NodeId{} || hard.vote == from;
     const bool current = vote.term >= hard.term && !(vote.term == hard.term && leader() != NodeId{});
-    const bool granted = current && free_to && health.may_vote && (vote.transfer || !sticky()) &&
-                         up_to_date(vote.last, log.last_id());
+    const bool recent = up_to_date(vote.last, log.last_id());
+    const bool granted = current && free_to && health.may_vote && (vote.transfer || !sticky()) && recent;
+    // A configuration that it has and I don't is newer than mine.
+    if (current && !recent && leader() == NodeId{} && vote.last.index > log.config().index) counted_on = true;
     if (vote.pre) {
         if (granted)
             say(from, msg::VoteOk{vote.term, true, true, Index{}});

@@ -10,7 +10,7 @@ namespace raftd::raft {
 
 namespace {
 // Changes with the layout of what is saved; beside it, the size of the state tells builds apart.
-constexpr uint64_t kLayout = 0x7261'6674'6262'0002u ^ (uint64_t{sizeof(Core::State)} << 16);
+constexpr uint64_t kLayout = 0x7261'6674'6262'0003u ^ (uint64_t{sizeof(Core::State)} << 16);
 
 template <class T>
 struct IsVector : std::false_type {};
@@ -123,9 +123,10 @@ template <class Archive>
 void fields(Archive& archive, Core::State& s) {
     archive(s.options, s.self, s.random, s.now, s.health, s.boot, s.hard, s.hard_dirty, s.hard_write, s.log,
             s.commit, s.durable, s.role, s.last_write, s.durable_write, s.writes, s.written, s.kept,
-            s.promised, s.removed_at_index, s.unfit_peers, s.met_peers, s.readers_waiting, s.read_counter,
-            s.fetch_counter, s.asked_reads, s.waiting, s.answer, s.reset, s.install, s.lost_after, s.diverged,
-            s.transfer_end, s.reads_done, s.reads_failed, s.role_told, s.config_told, s.checking);
+            s.promised, s.removed_at_index, s.counted_on, s.unfit_peers, s.met_peers, s.readers_waiting,
+            s.read_counter, s.fetch_counter, s.asked_reads, s.waiting, s.answer, s.reset, s.install,
+            s.lost_after, s.diverged, s.transfer_end, s.reads_done, s.reads_failed, s.role_told,
+            s.config_told, s.checking);
 }
 
 /// The end of a record: a checksum over all before it.

@@ -302,6 +302,7 @@ struct Core::State {
 
     Index promised{};          // the match that this term's leader was, or will be, told
     Index removed_at_index{};  // a committed configuration from here on excludes me
+    bool counted_on = false;   // one with an older log asked for my vote, and no leader was heard since
     std::vector<NodeId> unfit_peers, met_peers;
     bool readers_waiting = false;
     uint64_t read_counter = 0, fetch_counter = 0;

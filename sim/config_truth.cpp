@@ -65,6 +65,12 @@ bool ConfigTruth::votes(const Membership& membership, NodeId id) {
     return false;
 }
 
+bool ConfigTruth::made_voter_behind(uint64_t index, NodeId id) const {
+    return std::any_of(all_.begin(), all_.end(), [&](const ConfigEntry& entry) {
+        return entry.index > index && votes(entry.what.membership, id);
+    });
+}
+
 bool ConfigTruth::names(const Membership& membership, NodeId id) {
     return find(membership.now, id) != nullptr || find(membership.next, id) != nullptr;
 }

@@ -69,6 +69,8 @@ public:
     std::function<void(const ConfigEntry&)> on_settled;
     std::function<void(const ConfigEntry&)> on_made;
 
+    /// Whether one at a higher index, committed or not, makes this member a voter.
+    bool made_voter_behind(uint64_t index, NodeId id) const;
     /// Whether a majority of the voters of each half says yes.
     static bool majority(const Membership& membership, const std::function<bool(NodeId)>& yes);
     static bool votes(const Membership& membership, NodeId id);

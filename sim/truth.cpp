@@ -319,13 +319,15 @@ void Truth::became_leader(uint32_t number, const Member& member) {
 }
 
 /// A voter; or one that leaves by a C_new that isn't known to be committed, since its log may be the only one
-/// to have that.
+/// to have that; or a learner that a newer configuration makes a voter, which it needn't have.
 void Truth::check_elected(uint32_t number, const Member& member) const {
     const ConfigEntry& newest = configs.at(configs.in_force(number));
     const bool votes = ConfigTruth::votes(newest.what.membership, NodeId{number});
     const bool leaves = newest.index > raw(member.commit) &&
                         ConfigTruth::votes(configs.at(newest.before).what.membership, NodeId{number});
-    if (!votes && !leaves) violated(number, "leads and is no voter");
+    const bool counted_on = ConfigTruth::names(newest.what.membership, NodeId{number}) &&
+                            configs.made_voter_behind(newest.index, NodeId{number});
+    if (!votes && !leaves && !counted_on) violated(number, "leads and is no voter");
     auto chose = [&](NodeId id) {
         if (id == NodeId{number}) return true;
         if (raw(id) >= members_.size()) return false;
