@@ -216,6 +216,8 @@ void Peers::hello_ok(Conn& conn, const io::Frame& frame) {
     if (conn.probe != 0) return probed(conn, greeting->incarnation, {});
     if (refusal) return refuse(conn, *refusal);
     if (conn.bulk) return bulk_greeted(conn, *greeting);
+    find(conn.peer)
+        ->told.clear();  // it answers at the address that is known here: what it said before is old
     greeted(conn, *greeting);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/features.h"
+#include "daemon/handshake.h"
 #include "wal/wal.h"
 
 namespace raftd::sim {
@@ -16,8 +17,10 @@ constexpr const char* kDataDir = "/data";
 class Stage::HandWire : public Wire {
 public:
     explicit HandWire(Stage& stage) : stage_(stage) {}
-    io::ConnId connect(io::ConnClass, std::string_view) override {
-        return io::ConnId{++stage_.conn_last_};  // nobody answers
+    io::ConnId connect(io::ConnClass kind, std::string_view address) override {
+        const io::ConnId conn{++stage_.conn_last_};
+        stage_.dialed.push_back({conn, kind, std::string(address)});
+        return conn;
     }
     int listen(io::ConnClass, std::string_view) override { return 0; }
     void send(io::ConnId conn, std::span<const Slice> parts) override {
@@ -122,12 +125,9 @@ Stage::Peer& Stage::add_peer(uint64_t id) {
     return peer;
 }
 
-void Stage::connect(Peer& peer) {
-    peer.conn = io::ConnId{++conn_last_};
-    peer.linked = false;
-    machine_->post({kernel.now(), io::Opened{peer.conn, io::ConnClass::peer_control, true, "played"}},
-                   Inbox::kPeers);
-    pb::Hello hello = client_hello();
+/// Who a peer is, in either direction.
+template <class Greeting>
+void Stage::introduce(const Peer& peer, Greeting& hello) const {
     hello.mutable_cluster_id()->set_high(manifest.cluster_id.high);
     hello.mutable_cluster_id()->set_low(manifest.cluster_id.low);
     hello.set_node_id(raw(peer.id));
@@ -137,7 +137,34 @@ void Stage::connect(Peer& peer) {
     hello.set_boot(1);
     hello.set_boot_nonce(raw(peer.id));
     hello.set_features(feature_level_max());
+}
+
+void Stage::connect(Peer& peer, const std::string& address) {
+    peer.conn = io::ConnId{++conn_last_};
+    peer.linked = false;
+    machine_->post({kernel.now(), io::Opened{peer.conn, io::ConnClass::peer_control, true, "played"}},
+                   Inbox::kPeers);
+    pb::Hello hello = client_hello();
+    introduce(peer, hello);
+    hello.set_peer(address);
     deliver(peer.conn, message_frame(proto::FrameType::hello, 0, hello), true);
+}
+
+void Stage::take_dial(Peer& peer, io::ConnId conn) {
+    peer.conn = conn;
+    peer.linked = true;
+    machine_->post({kernel.now(), io::Opened{conn, io::ConnClass::peer_control, false, "played"}},
+                   Inbox::kPeers);
+    pb::HelloOk hello;
+    introduce(peer, hello);
+    hello.set_version(daemon::kProtocolVersion);
+    deliver(conn, message_frame(proto::FrameType::hello_ok, 0, hello), true);
+}
+
+void Stage::hang_up(Peer& peer) {
+    peer.linked = false;
+    machine_->post({kernel.now(), io::Closed{std::exchange(peer.conn, {}), io::CloseReason::reset}},
+                   Inbox::kPeers);
 }
 
 pb::Request Stage::members_wanted(const std::vector<uint64_t>& voters,

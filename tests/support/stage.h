@@ -59,7 +59,18 @@ public:
     Peer& peer(uint64_t id) { return peers_.at(NodeId{id}); }
     /// Somebody whom no configuration names yet dials too.
     Peer& add_peer(uint64_t id);
-    void connect(Peer& peer);
+    /// The peer dials, and says that it listens at `address`.
+    void connect(Peer& peer, const std::string& address = {});
+    /// What n1 dialed, oldest first. Nobody answers by itself.
+    struct Dialed {
+        io::ConnId conn;
+        io::ConnClass kind;
+        std::string address;
+    };
+    std::vector<Dialed> dialed;
+    /// The peer answers at the connection that n1 dialed.
+    void take_dial(Peer& peer, io::ConnId conn);
+    void hang_up(Peer& peer);
     void say(Peer& peer, const raft::msg::Any& message);
     /// Sends an append with these entries, encoded end to end.
     void say_append(Peer& peer, const raft::msg::Append& append, uint32_t count, ByteView entries);
@@ -87,6 +98,8 @@ public:
 private:
     class HandWire;
     std::unique_ptr<Wire> attach(Machine& machine) override;
+    template <class Greeting>
+    void introduce(const Peer& peer, Greeting& hello) const;
     void play();
     void play(Peer& peer, const Sent& sent);
     proto::Trailer trailer(const Peer& peer) const;
