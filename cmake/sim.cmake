@@ -36,8 +36,7 @@ raftd_planted_test(stamp_own_clock swarm)
 raftd_planted_test(dedupe_applied_only swarm)
 raftd_planted_test(expire_by_own_clock swarm)
 raftd_planted_test(answer_uncommitted swarm)
-# Not here: keep_producer_table. 164 seeds of swarm found it before members changed there; now 500 seeds of swarm,
-# churn, crash or network don't (docs/testing.md).
+raftd_planted_test(keep_producer_table network)
 raftd_planted_test(one_half_decides churn)
 raftd_planted_test(keep_cut_configuration churn)
 raftd_planted_test(count_learners churn)

@@ -93,7 +93,7 @@ void Faults::change_topology() {
         return;
     }
     uint32_t one = any_member(), two = any_member();
-    switch (random_.below(7)) {
+    switch (random_.below(8)) {
         case 0: note("isolate", one), split({one}); break;
         case 1: {
             std::set<uint32_t> side;
@@ -122,6 +122,14 @@ void Faults::change_topology() {
             note("cut_client", one);
             network_.cut(client, one, true);
             if (random_.chance(0.5)) network_.cut(one, client, true);
+            break;
+        }
+        case 6: {  // and who was alone before is back: leadership may return to it
+            const uint32_t leader = cluster_.truth().leader();
+            if (leader == 0) break;
+            note("isolate_leader", leader);
+            network_.heal_all();
+            split({leader});
             break;
         }
         default: note("reset", one), network_.reset_between(one, two);

@@ -113,9 +113,7 @@ void draw_archives(Knobs& knobs, Profile profile, uint64_t seed) {
     limits.bytes = std::max(uint64_t{16u << 10} << random.below(5), static_cast<uint64_t>(bytes / kArchives));
     limits.entries = std::max(uint64_t{64} << random.below(5), static_cast<uint64_t>(entries / kArchives));
     knobs.cluster.archives_first = !knobs.damage && random.chance(0.7);  // damage of archives isn't repaired
-    // Members that install snapshots belong to profile `install` alone: under all other faults besides, some
-    // seeds there fail still (docs/testing.md).
-    if (profile == Profile::install)
+    if (profile == Profile::install || (!knobs.damage && random.chance(0.7)))
         knobs.cluster.wal_keep_bytes = random.below(4) * knobs.cluster.segment_bytes;
 }
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import threading
-import time
 import unittest
 
 from cluster import Cluster, Load, main, until
@@ -99,7 +98,6 @@ class Snapshot(unittest.TestCase):
                         name = cluster.names[turn % 3]
                         cluster.kill(name)
                         cluster.run("start", name)
-                        time.sleep(0.3)
                     load.finish()
             finally:
                 ended.set()
