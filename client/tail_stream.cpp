@@ -205,6 +205,8 @@ void TailStream::take_end(ByteView payload, Instant now) {
     open_ = false;
     switch (tail_end.code) {
         case TailCode::end:
+            // All there is to learn when nothing was sent before: how far the log is committed.
+            commit_lsn_ = std::max(commit_lsn_, tail_end.lsn);
             if (tail_.follow && !tail_.to) return retry(now, Errc::unavailable, name + " ended the tail");
             return end({});
         case TailCode::trimmed:

@@ -398,7 +398,8 @@ void FakeCluster::tail_open(FakeMember& to, io::ConnId conn, uint32_t stream, By
     if (!proto::read_fixed(payload, open)) std::abort();
     to.opened.push_back(open);
     if (to.tail_code) {
-        proto::TailEnd end{sizeof end, *to.tail_code, 0};
+        const uint64_t last = raw(to.log->end().lsn_next) - 1;
+        proto::TailEnd end{sizeof end, *to.tail_code, *to.tail_code == proto::TailCode::end ? last : 0};
         return answer(to, conn, proto::make_frame(FrameType::tail_end, stream, proto::fixed_bytes(end)));
     }
     const FakeLog& log = *to.log;

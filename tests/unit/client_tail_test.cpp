@@ -222,6 +222,17 @@ TEST_F(ClientTail, BeyondTheEndIsReportedUnlessFollowing) {
     expect_run(11, 12);
 }
 
+// A member that has just started may not have the committed end in memory; then the end is all that it sends.
+// Whoever asks only how far the log is committed must learn it from that.
+TEST_F(ClientTail, AnEndWithoutDataSaysHowFarTheLogIsCommitted) {
+    fill(3);
+    for (uint64_t member = 1; member <= 3; ++member) cluster.member(member).tail_code = proto::TailCode::end;
+    start({.from = From::end});
+    ASSERT_TRUE(read_to_end());
+    EXPECT_FALSE(tail().failure());
+    EXPECT_EQ(tail().commit_lsn(), 9u);
+}
+
 // B86: every read ends.
 TEST_F(ClientTail, AMuteClusterEndsTheReadInTime) {
     fill(3);
