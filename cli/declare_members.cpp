@@ -69,6 +69,9 @@ void add_member_changes(CLI::App* command, Line& line) {
     set->add_option("--client", line.member_set.client, "where clients reach it")->type_name("HOST:PORT");
     set->add_option("--priority", line.member_set.priority, "a higher one is preferred as leader")
         ->check(CLI::Range(0, 255));
+    set->add_option("--offline", line.member_set.offline,
+                    "of a stopped member: changes only what it knows, so that it can start elsewhere")
+        ->type_name("DATA_DIR");
 }
 
 }  // namespace

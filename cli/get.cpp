@@ -30,6 +30,8 @@ Exit get(const Context& context, const GetOptions& options) {
         return fail(context,
                     error(Errc::bad_input, "\"" + options.lsn + "\" is no LSN: they are numbers from 1 on",
                           "raftctl tail --with-lsn shows some"));
+    auto max_lag = max_lag_ms(options.max_lag, options.local, false);
+    if (!max_lag) return fail(context, max_lag.error());
     auto connected = connect(context);
     if (!connected) return connected.error();
     client::TailOptions wanted;
@@ -37,6 +39,7 @@ Exit get(const Context& context, const GetOptions& options) {
     wanted.value = place->value;
     wanted.to = Lsn{place->value};
     wanted.linearizable = !options.local;
+    wanted.max_lag_ms = *max_lag;
     wanted.node = options.node;
     client::Tail tail = connected->client.tail(wanted);
     client::Record record;

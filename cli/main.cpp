@@ -148,6 +148,8 @@ void add_tail(CLI::App& app, Line& line) {
     add_choice(command, "--data", options.data, kDataAs, "of json and jsonl: auto, text or base64");
     command->add_flag("--with-lsn", options.with_lsn, "the LSN before each record");
     command->add_flag("--local", options.local, "what the member has, without asking the leader");
+    add_duration(command, "--max-lag", options.max_lag,
+                 "with --local: refused (exit 4) where more than that may be missing");
     command->add_flag("--strict", options.strict, "fail when records were trimmed");
     CLI::Option* cursor = command->add_option("--cursor", options.cursor, "begin where this cursor stands")
                               ->type_name("CURSOR");
@@ -163,6 +165,8 @@ void add_get(CLI::App& app, Line& line) {
     command->add_option("LSN", line.get.lsn, "number of the record")->required();
     add_choice(command, "--data", line.get.data, kDataAs, "of json: auto, text or base64");
     command->add_flag("--local", line.get.local, "what the member has, without asking the leader");
+    add_duration(command, "--max-lag", line.get.max_lag,
+                 "with --local: refused (exit 4) where more than that may be missing");
     command->add_option("--node", line.get.node, "ask this member")->type_name("NAME");
 }
 

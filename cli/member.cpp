@@ -86,6 +86,7 @@ Exit member_set(const Context& context, const MemberSetOptions& options) {
             return fail(context, error(Errc::bad_input, "`" + *address + "` is not HOST:PORT"));
     if (options.peer.empty() && options.client.empty() && options.priority < 0)
         return fail(context, error(Errc::bad_input, "nothing to set", "raftctl member set n2 --priority 5"));
+    if (!options.offline.empty()) return member_set_offline(context, options);
     Exit exit = change_named(context, {options.name}, false, [&](Wanted& target, size_t at) {
         if (!options.peer.empty()) target[at].set_peer(options.peer);
         if (!options.client.empty()) target[at].set_client(options.client);

@@ -30,9 +30,12 @@ Exit member_demote(const Context& context, const MemberNames& options);
 
 struct MemberSetOptions {
     std::string name, peer, client;
-    int priority = -1;  // -1: as it is
+    int priority = -1;    // -1: as it is
+    std::string offline;  // a stopped member's data directory: only what that one knows is changed
 };
 Exit member_set(const Context& context, const MemberSetOptions& options);
+/// member_set() with `offline`.
+Exit member_set_offline(const Context& context, const MemberSetOptions& options);
 
 struct TransferOptions {
     std::string to;  // empty: whoever is fit

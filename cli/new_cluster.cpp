@@ -24,7 +24,7 @@ wal::Options log_of(const snapshot::DataDir& dir) {
 
 /// The newest configuration, and the highest id of all that ever were.
 Result<void> take_members(const wal::Recovered& log, Survivor& into) {
-    into.config = snapshot::genesis_configuration(into.dir.manifest);
+    into.config = snapshot::configuration_at(into.dir.current, into.dir.base.index);
     NodeId highest = into.dir.identity.id;
     auto note = [&](const snapshot::Configuration& config) {
         for (const auto& [id, info] : config.infos) highest = std::max(highest, id);
@@ -39,6 +39,10 @@ Result<void> take_members(const wal::Recovered& log, Survivor& into) {
         into.config = std::move(*config);
     }
     into.next_id = highest + 1;
+    return {};
+}
+
+Result<void> check_belongs(const Survivor& into) {
     if (into.config.infos.contains(into.dir.identity.id)) return {};
     return error(Errc::conflict,
                  into.dir.path + ": " + into.dir.identity.name + " was removed from its cluster by entry " +
@@ -89,6 +93,16 @@ std::vector<std::byte> configuration_entry(const snapshot::Manifest& manifest, c
 
 }  // namespace
 
+Result<Survivor> look_at_members(io::Files& files, const std::string& data_dir) {
+    Survivor survivor;
+    TRY(dir, snapshot::inspect(files, data_dir));
+    survivor.dir = std::move(dir);
+    TRY(walk, wal::LogWalk::open(files, log_of(survivor.dir)));
+    survivor.last = walk.found().last;
+    TRY_VOID(take_members(walk.found(), survivor));
+    return survivor;
+}
+
 Result<Survivor> examine_survivor(io::Files& files, const std::string& data_dir) {
     Survivor survivor;
     TRY(dir, snapshot::inspect(files, data_dir));
@@ -103,6 +117,7 @@ Result<Survivor> examine_survivor(io::Files& files, const std::string& data_dir)
     survivor.last = walk.found().last;
     survivor.notes = walk.notes();
     TRY_VOID(take_members(walk.found(), survivor));
+    TRY_VOID(check_belongs(survivor));
     for (;;) {
         TRY(entries, walk.next(kReadBytes));
         if (entries.empty()) return survivor;

@@ -23,6 +23,9 @@ struct Survivor {
 /// conflict (half-made, foreign, removed from its cluster, interrupted while a snapshot came), too_new, io.
 Result<Survivor> examine_survivor(io::Files& files, const std::string& data_dir);
 
+/// Less: who it is, and the newest configuration of its log; no entry is read but those of the members.
+Result<Survivor> look_at_members(io::Files& files, const std::string& data_dir);
+
 struct NewCluster {
     ClusterId id;             // not the old one's
     Incarnation incarnation;  // of its only member

@@ -32,7 +32,9 @@ Result<void> check_addresses(const LocalMember& member) {
         if (!can_listen(address))
             return error(Errc::conflict,
                          member.spec.name + " can't start: " + address + " is in use by another process",
-                         "ss -ltnp 'sport = :" + port_of(address) + "' shows which");
+                         "ss -ltnp 'sport = :" + port_of(address) + "' shows which; raftctl member set " +
+                             member.spec.name + " --peer HOST:PORT --offline " + member.data_dir +
+                             " moves a member that is stopped");
     return {};
 }
 

@@ -62,6 +62,8 @@ Result<Range> range_of(const Context& context, const TailOptions& options, int64
     TRY_VOID(set_start(options, now_ms, range));
     range.tail.follow = options.follow;
     range.tail.linearizable = !options.local && !options.follow;
+    TRY(max_lag, max_lag_ms(options.max_lag, options.local, options.follow));
+    range.tail.max_lag_ms = max_lag;
     range.tail.node = options.node;
     range.count = options.count.value_or(UINT64_MAX);
     if (options.to.empty() || options.to == "end") return range;
@@ -213,6 +215,19 @@ private:
 };
 
 }  // namespace
+
+Result<uint32_t> max_lag_ms(Duration max_lag, bool local, bool follow) {
+    if (max_lag == Duration{}) return 0;
+    if (follow)
+        return error(Errc::bad_input, "--max-lag bounds a read that ends, and following never does",
+                     "raftctl tail --local --max-lag 500ms");
+    if (!local)
+        return error(Errc::bad_input, "--max-lag is about --local reads; others lack nothing",
+                     "raftctl tail --local --max-lag 500ms");
+    int64_t ms = max_lag.ns / 1'000'000;
+    if (ms < 1 || ms > UINT32_MAX) return error(Errc::bad_input, "--max-lag is 1ms to 1000h");
+    return static_cast<uint32_t>(ms);
+}
 
 Exit tail(const Context& context, const TailOptions& options) {
     auto connected = connect(context);

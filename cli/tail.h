@@ -18,6 +18,7 @@ struct TailOptions {
     DataAs data = DataAs::automatic;   // --data, of json and jsonl
     bool with_lsn = false;
     bool local = false;   // --local: what this member has, without asking the leader
+    Duration max_lag{};   // --max-lag, with --local: only if it lacks nothing older; 0: not given
     bool strict = false;  // --strict: trimmed records are an error
     std::string node;     // --node: ask this member only
     std::string cursor;   // --cursor: begin where it stands
@@ -29,8 +30,11 @@ struct GetOptions {
     std::string lsn;
     DataAs data = DataAs::automatic;
     bool local = false;
+    Duration max_lag{};
     std::string node;
 };
+/// What --max-lag means for the client. Errors: bad_input (without --local, or when following).
+Result<uint32_t> max_lag_ms(Duration max_lag, bool local, bool follow);
 Exit get(const Context& context, const GetOptions& options);
 
 }  // namespace raftd::cli

@@ -81,6 +81,8 @@ void TailStream::open(Links::Link& link) {
     ask.from = point_ ? proto::TailFrom::index : wire(tail_.from);
     ask.value = point_ ? raw(point_->index) + 1 : tail_.from == From::lsn ? raw(next_lsn_) : tail_.value;
     ask.to_lsn = tail_.to ? raw(*tail_.to) : 0;
+    bool bounded = !tail_.follow && !tail_.linearizable;
+    ask.max_lag_ms = bounded ? tail_.max_lag_ms : 0;
     ask.credit = tail_.window_bytes - std::min(queued_bytes_, tail_.window_bytes);
     send(network_, conn_, proto::FrameType::tail_open, stream_, ask);
 }
@@ -219,6 +221,10 @@ void TailStream::take_end(ByteView payload, Instant now) {
         case TailCode::unavailable:
             wants_leader_ = true;
             return retry(now, Errc::unavailable, name + ": no leader confirms the read");
+        case TailCode::lagging:
+            return retry(now, Errc::unavailable,
+                         name + " can't show that it is at most " + std::to_string(tail_.max_lag_ms) +
+                             " ms behind: no leader confirms it in time, or it lags");
         case TailCode::busy: return retry(now, Errc::unavailable, name + " is busy: too many tails");
         case TailCode::bad_request: return end(error(Errc::bad_input, name + " refused the request"));
         case TailCode::damaged: break;

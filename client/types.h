@@ -112,9 +112,12 @@ enum class From : uint8_t {
 struct TailOptions {
     From from = From::first;
     uint64_t value = 0;
-    std::optional<Lsn> to = {};        // the last LSN wanted
-    bool follow = false;               // wait for more at the end
-    bool linearizable = true;          // see all that was acknowledged before; void when following
+    std::optional<Lsn> to = {};  // the last LSN wanted
+    bool follow = false;         // wait for more at the end
+    bool linearizable = true;    // see all that was acknowledged before; void when following
+    /// Not linearizable: only from a member that can show that it lacks nothing that was acknowledged longer
+    /// ago than this; refused otherwise (unavailable). 0: whatever it has.
+    uint32_t max_lag_ms = 0;
     uint64_t window_bytes = 8u << 20;  // sent and not yet consumed
     std::string node = {};             // ask only the member of this name
 };

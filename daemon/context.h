@@ -7,6 +7,7 @@
 #include "daemon/log_clock.h"
 #include "daemon/members.h"
 #include "daemon/node.h"
+#include "snapshot/addresses.h"
 #include "snapshot/data_dir.h"
 
 namespace raftd::daemon {
@@ -47,7 +48,8 @@ struct Context {
     const NodeOptions& options;
     snapshot::DataDir& dir;
     Events& events;
-    MemberInfos members;  // of the configuration in force
+    MemberInfos members;  // of the configuration in force, at the addresses by which they are reached
+    snapshot::AddressHints addresses;  // by which they are reached instead
     Index config_index{};
     LogClock log_clock;
     NodeId leader{};     // the newest that was known to lead

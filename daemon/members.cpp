@@ -4,19 +4,6 @@
 
 namespace raftd::daemon {
 
-Configuration configuration_at(const snapshot::Current& current, Index base) {
-    Configuration found = genesis_configuration(current.genesis);
-    if (!current.snapshot) return found;
-    bool any = false;
-    for (const snapshot::SnapshotConfig& config : current.snapshot->configs) {
-        if (any && config.index > base) break;
-        any = true;
-        found = {std::min(config.index, base), config.membership, {}};
-        for (const MemberInfo& info : config.infos) found.infos.emplace(info.id, info);
-    }
-    return found;
-}
-
 Members::Members(std::vector<Configuration> configs)
     : configs_(std::make_move_iterator(configs.begin()), std::make_move_iterator(configs.end())) {
     CHECK(!configs_.empty());

@@ -13,11 +13,10 @@ namespace raftd::daemon {
 using MemberInfo = snapshot::MemberInfo;
 using MemberInfos = snapshot::MemberInfos;
 using Configuration = snapshot::Configuration;
+using snapshot::configuration_at;
 using snapshot::decode_configuration;
 using snapshot::encode_configuration;
 using snapshot::genesis_configuration;
-/// In force where the log begins: the newest at or below `base` that a start knows of.
-Configuration configuration_at(const snapshot::Current& current, Index base);
 
 /// The configurations of the log: the newest is in force.
 class Members {

@@ -65,7 +65,7 @@ struct Node::Parts {
     uint64_t members_version = 1;  // of replica.members(), as the peers know them
 
     Parts(io::World& world, const NodeOptions& given, snapshot::DataDir found_dir, wal::Recovered found,
-          Members members, raft::Core core, LoadedState state)
+          snapshot::AddressHints addresses, Members members, raft::Core core, LoadedState state)
         : options(given),
           dir(std::move(found_dir)),
           wal(std::move(found.wal)),
@@ -75,13 +75,14 @@ struct Node::Parts {
                   .dir = dir,
                   .events = events,
                   .members = members.in_force().infos,
+                  .addresses = std::move(addresses),
                   .config_index = members.in_force().index,
                   .log_clock = LogClock(dir.identity.id, options.settings.raft.clock_skew_max,
                                         options.settings.raft.election_timeout)},
           replica(std::move(core), found.last, std::move(members), chunk_bytes_for(options.settings),
                   options.black_box),
           reader(context, replica, *wal),
-          applier(with_time(context), reader, options.store, std::move(state)),
+          applier(prepared(context), reader, options.store, std::move(state)),
           compaction(context, replica, *wal, reader, applier),
           peers(context),
           clients(context),
@@ -109,8 +110,9 @@ struct Node::Parts {
         context.log_clock.set_members(replica.core().view().membership.members);
     }
 
-    static Context& with_time(Context& context) {
+    static Context& prepared(Context& context) {
         context.now = context.started = context.world.clock.now();
+        take_addresses(context.members, context.addresses);
         return context;
     }
 
@@ -158,6 +160,7 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
                              .token_tag = static_cast<uint64_t>(TokenTag::wal)};
     for (const std::string& note : dir.notes)
         LogLine(world.log, LogLevel::warn, "snapshot_leftovers")("why", note);
+    TRY(addresses, snapshot::read_addresses(world.files, dir.path));
     TRY(found, wal::open(world, wal_options));
     TRY(configs, configs_of(dir.current, found));
     std::vector<ConfigAt> core_configs;
@@ -180,9 +183,9 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
         "last", raw(found.last.index))("last_lsn", raw(found.last.lsn_next) - 1)(
         "segments", found.report.segments)("torn_bytes", found.report.torn_bytes)("boot",
                                                                                   dir.boots.mine.number);
-    return std::unique_ptr<Node>(
-        new Node(std::make_unique<Parts>(world, options, std::move(dir), std::move(found),
-                                         Members(std::move(configs)), std::move(core), std::move(state))));
+    return std::unique_ptr<Node>(new Node(
+        std::make_unique<Parts>(world, options, std::move(dir), std::move(found), std::move(addresses),
+                                Members(std::move(configs)), std::move(core), std::move(state))));
 }
 
 Result<void> Node::start() {
@@ -391,6 +394,7 @@ void Node::Parts::follow_members() {
     members_version = members.version();
     const Configuration& now = members.in_force();
     context.members = now.infos;
+    take_addresses(context.members, context.addresses);
     context.config_index = now.index;
     peers.follow_members();
     clients.greet_again(pump.leader());
@@ -432,9 +436,10 @@ void Node::Parts::tick() {
 
 Instant Node::Parts::deadline() {
     if (pump.more()) return context.now;
-    Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
-                           applier.deadline(), compaction.deadline(), leaving.deadline(),
-                           retention.deadline(), installer.deadline(), verifier.deadline()});
+    Instant at =
+        std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
+                  applier.deadline(), compaction.deadline(), leaving.deadline(), retention.deadline(),
+                  installer.deadline(), verifier.deadline(), tails.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);

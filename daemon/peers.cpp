@@ -14,6 +14,7 @@ constexpr Duration kBackoffMin = milliseconds(50);
 constexpr Duration kBackoffMax = seconds(1);
 constexpr Duration kSecondDialer =
     seconds(1);  // the member with the lower id dials after so long without a link
+constexpr Duration kAnswerSoon = milliseconds(500);  // a dial that isn't answered by then gives way
 constexpr size_t kStrangersMax = 16;
 constexpr size_t kBulkAcceptedMax = 16;
 
@@ -189,7 +190,8 @@ void Peers::hello(Conn& conn, const io::Frame& frame) {
         return refuse(conn, {Refusal::Code::busy, "too many members that this one doesn't know of", ""});
     Peer& peer = let_in(greeting->id);
     // Both dial at the same time: the one meant to dial goes on. Else the newer connection is the living one.
-    if (peer.conn != io::kNoConn && !peer.linked && dials_first(peer.id)) return drop(conn.id);
+    if (peer.conn != io::kNoConn && !peer.linked && dials_first(peer.id) && may_come(peer.conn))
+        return drop(conn.id);
     if (peer.conn != io::kNoConn) {
         io::ConnId older = std::exchange(peer.conn, io::kNoConn);
         bool linked = std::exchange(peer.linked, false);
@@ -219,6 +221,13 @@ void Peers::hello_ok(Conn& conn, const io::Frame& frame) {
     find(conn.peer)
         ->told.clear();  // it answers at the address that is known here: what it said before is old
     greeted(conn, *greeting);
+}
+
+/// An address may have gone to somebody who takes connections and says nothing, or to nobody: what was dialed
+/// there is in nobody's way for long.
+bool Peers::may_come(io::ConnId dialed) const {
+    const Conn& conn = conns_.at(dialed);
+    return conn.boots_needed != 0 || context_.now + kGreetWithin < conn.greet_by + kAnswerSoon;
 }
 
 /// A member's start is noted when its link for messages comes up; before that there is no reason to ask for

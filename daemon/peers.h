@@ -124,6 +124,7 @@ private:
     void tick_faults(Instant now);
     void dial(Peer& peer);
     void redial_later(Peer& peer);
+    bool may_come(io::ConnId dialed) const;
     void hello(Conn& conn, const io::Frame& frame);
     void hello_ok(Conn& conn, const io::Frame& frame);
     void hello_no(Conn& conn, const io::Frame& frame);

@@ -14,11 +14,13 @@ using proto::TailFrom;
 constexpr Index kNoEnd{UINT64_MAX};
 constexpr uint64_t kFrameBytesMax = 256u << 10;  // of entries in one frame, or one entry
 constexpr uint64_t kReadBytesMax = 1u << 20;
-constexpr uint64_t kTurnBytesMax = 4u << 20;  // of all tails in one turn
+constexpr uint64_t kTurnBytesMax = 4u << 20;            // of all tails in one turn
+constexpr int64_t kLagMsMax = int64_t{UINT32_MAX} * 2;  // more than any reader bears
 
 bool well_formed(const proto::TailOpen& open) {
     bool needs_value = open.from == TailFrom::lsn || open.from == TailFrom::index;
     uint32_t known = proto::kTailFollow | proto::kTailLinearizable;
+    if (open.max_lag_ms != 0 && open.flags != 0) return false;
     return open.from <= TailFrom::time_ms && (open.flags & ~known) == 0 && !(needs_value && open.value == 0);
 }
 
@@ -42,6 +44,7 @@ bool Tails::open(ClientConn& conn, const io::Frame& frame) {
               .to_lsn = open.to_lsn,
               .credit = open.credit,
               .phase = linearizable ? Phase::confirming : Phase::behind,
+              .max_lag = milliseconds(open.max_lag_ms),
               .stop_at = kNoEnd};
     ++conn.tails;
     Tail& placed = tails_.emplace(key, tail).first->second;
@@ -50,12 +53,46 @@ bool Tails::open(ClientConn& conn, const io::Frame& frame) {
     } else if (tails_.size() > context_.options.settings.limits.tails_max || context_.stopping) {
         end(placed, TailCode::busy, 0);
     } else if (linearizable) {
-        // Unique over starts of the process, as the core asks for.
-        placed.read = ReadId{context_.dir.boots.mine.number << 40 | placed.generation};
-        reads_.emplace(placed.read, std::pair{key, placed.generation});
-        replica_.step(context_.now, raft::ev::Read{placed.read});
+        confirm(placed);
+    } else if (open.max_lag_ms != 0 && bound_) {
+        placed.asked = bound_->asked;  // serve_one() sees whether that is new enough
+        placed.read_index = bound_->index;
+    } else if (open.max_lag_ms != 0) {
+        confirm(placed);
     }
     return true;
+}
+
+/// Begins a linearizable read for it.
+void Tails::confirm(Tail& tail) {
+    tail.phase = Phase::confirming;
+    tail.asked = {context_.now, context_.world.clock.wall_ms()};
+    tail.asked_itself = true;
+    // Unique over starts of the process, as the core asks for.
+    tail.read = ReadId{context_.dir.boots.mine.number << 40 | tail.generation};
+    reads_.emplace(tail.read, std::pair{tail.key, tail.generation});
+    replica_.step(context_.now, raft::ev::Read{tail.read});
+}
+
+/// At most: a clock may run slow by 1 in 64.
+Duration Tails::age(const Moment& since) const {
+    const Duration steady = context_.now - since.at;
+    const int64_t wall_ms = context_.world.clock.wall_ms() - since.wall_ms;
+    const Duration wall = milliseconds(std::clamp<int64_t>(wall_ms, 0, kLagMsMax));
+    const Duration more = std::max(steady, wall);
+    return more + Duration{more.ns / 64};
+}
+
+bool Tails::too_old(const Tail& tail) const {
+    return tail.max_lag > Duration{} && age(tail.asked) > tail.max_lag;
+}
+
+Instant Tails::deadline() const {
+    Instant at = kNever;
+    for (const auto& [key, tail] : tails_)
+        if (tail.phase == Phase::behind && tail.max_lag > Duration{})
+            at = std::min(at, tail.asked.at + tail.max_lag + milliseconds(1));
+    return at;
 }
 
 bool Tails::credit(ClientConn& conn, const io::Frame& frame) {
@@ -88,6 +125,7 @@ void Tails::read_confirmed(ReadId read, Index index) {
     if (Tail* tail = find(found->second.first, found->second.second)) {
         tail->phase = Phase::behind;
         tail->read_index = index;
+        if (!bound_ || bound_->asked.at < tail->asked.at) bound_ = Bound{tail->asked, index};
     }
     reads_.erase(found);
 }
@@ -95,7 +133,8 @@ void Tails::read_confirmed(ReadId read, Index index) {
 void Tails::read_failed(ReadId read) {
     auto found = reads_.find(read);
     if (found == reads_.end()) return;
-    if (Tail* tail = find(found->second.first, found->second.second)) end(*tail, TailCode::unavailable, 0);
+    if (Tail* tail = find(found->second.first, found->second.second))
+        end(*tail, tail->max_lag > Duration{} ? TailCode::lagging : TailCode::unavailable, 0);
     reads_.erase(found);
 }
 
@@ -130,6 +169,15 @@ bool Tails::serve(const LogPoint& committed) {
 }
 
 bool Tails::serve_one(Tail& tail, uint64_t& budget) {
+    if (tail.phase == Phase::behind && too_old(tail)) {
+        // What was confirmed for others may be too old; what was confirmed for itself and isn't here in time
+        // means that this member lags more than the reader bears.
+        if (tail.asked_itself)
+            end(tail, TailCode::lagging, 0);
+        else
+            confirm(tail);
+        return !tail.done;
+    }
     if (tail.phase == Phase::behind && tail.read_index <= committed_.index) place(tail);
     while (tail.phase == Phase::streaming && !tail.done) {
         if (!tail.announced) {

@@ -33,12 +33,19 @@ public:
     /// The log is known to be committed up to `committed` (in memory and delivered here). Sends what there
     /// is, at most a bounded number of bytes; true when some tail could go on at once in another turn.
     bool serve(const LogPoint& committed);
+    /// When a bounded read that waits would be too old.
+    Instant deadline() const;
     /// Somebody waits for the next commit.
     bool waiting() const { return waiting_; }
     size_t count() const { return tails_.size(); }
 
 private:
     using Key = std::pair<io::ConnId, uint32_t>;
+    /// By both clocks: one that stood still (a machine asleep) or was set back makes nothing look fresher.
+    struct Moment {
+        Instant at{};
+        int64_t wall_ms = 0;
+    };
     enum class Phase : uint8_t {
         confirming,  // a ReadIndex is under way
         behind,      // until everything up to read_index is committed here
@@ -55,6 +62,9 @@ private:
         Phase phase;
         ReadId read{};
         Index read_index{};
+        Duration max_lag{};           // 0: none; else what it sees lacks nothing older than that
+        Moment asked{};               // when the read began that read_index is from
+        bool asked_itself = false;    // not for another tail
         Index next{};                 // entry to be sent next
         Index stop_at{};              // last entry to be sent; ~0 when following
         uint64_t placed_lsn_end = 1;  // behind the committed end when it was placed
@@ -62,7 +72,10 @@ private:
         bool done = false;
     };
 
+    void confirm(Tail& tail);
     bool serve_one(Tail& tail, uint64_t& budget);
+    bool too_old(const Tail& tail) const;
+    Duration age(const Moment& since) const;
     void place(Tail& tail);
     void begin(Tail& tail, Index next);
     void from_first(Tail& tail);
@@ -86,6 +99,13 @@ private:
     std::map<ReadId, std::pair<Key, uint64_t>> reads_;
     LogPoint committed_;
     uint64_t generation_last_ = 0;
+    /// All that was acknowledged before `asked` lies at or below `index`: the newest confirmed read, of any
+    /// tail.
+    struct Bound {
+        Moment asked;
+        Index index;
+    };
+    std::optional<Bound> bound_;
     bool waiting_ = false;
 };
 

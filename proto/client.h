@@ -86,7 +86,7 @@ struct TailOpen {
     uint32_t size;
     uint32_t flags;
     TailFrom from;
-    uint32_t reserved;
+    uint32_t max_lag_ms;  // of one that neither follows nor is linearizable; 0: whatever is there
     uint64_t value;
     uint64_t to_lsn;  // last LSN wanted; 0: no end
     uint64_t credit;  // bytes of entries that may be sent; the frame that uses it up may exceed it
@@ -130,6 +130,7 @@ enum class TailCode : uint32_t {
     busy = 4,
     bad_request = 5,
     damaged = 6,
+    lagging = 7,  // max_lag_ms: the member can't show that it is fresh enough
 };
 struct TailEnd {
     uint32_t size;

@@ -117,4 +117,17 @@ Configuration genesis_configuration(const Manifest& manifest) {
     return config;
 }
 
+Configuration configuration_at(const Current& current, Index base) {
+    Configuration found = genesis_configuration(current.genesis);
+    if (!current.snapshot) return found;
+    bool any = false;
+    for (const SnapshotConfig& config : current.snapshot->configs) {
+        if (any && config.index > base) break;
+        any = true;
+        found = {std::min(config.index, base), config.membership, {}};
+        for (const MemberInfo& info : config.infos) found.infos.emplace(info.id, info);
+    }
+    return found;
+}
+
 }  // namespace raftd::snapshot

@@ -26,6 +26,8 @@ std::vector<std::byte> encode_configuration(const Membership& membership, const 
 /// Nothing when it isn't whole, breaks a bound, or lacks somebody's info. The index is the entry's.
 std::optional<Configuration> decode_configuration(Index index, ByteView body);
 Configuration genesis_configuration(const Manifest& manifest);
+/// In force where the log begins: the newest at or below `base` that a start knows of.
+Configuration configuration_at(const Current& current, Index base);
 /// Role and priority live in the core's part; the info repeats them for those who show members.
 void take_roles(const std::vector<Member>& half, MemberInfos& infos);
 /// Whether exactly the members of both halves have an info.

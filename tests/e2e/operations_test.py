@@ -51,6 +51,12 @@ class Operations(unittest.TestCase):
     def test_block_lost_quorum(self):
         self.run_block("lost_quorum", ends_in="demo-recovered")
 
+    def test_block_offline(self):
+        self.run_block("offline")
+
+    def test_block_upgrade(self):
+        self.run_block("upgrade")
+
     def test_block_transfer(self):
         self.run_block("transfer")
 

@@ -31,6 +31,7 @@ public:
     }
     bool ended() { return session_->tail(tail_).ended(); }
     bool failed() { return session_->tail(tail_).failure().has_value(); }
+    std::string why() { return session_->tail(tail_).failure().value_or(Error{}).what; }
 
     std::vector<uint64_t> lsns, stamps;
 
@@ -74,6 +75,126 @@ TEST_F(TailTest, ATimeThatOnlyMemoryHoldsIsFound) {
     uint64_t before = reader.lsns.front() - 1;
     ASSERT_GT(whole.stamps.size(), before);
     EXPECT_LT(whole.stamps[before - 1], from_ms) << "begins too late";
+}
+
+/// Reads of one member while a writer is at work, with what was acknowledged when.
+struct BoundedReads : TailTest {
+    struct Acked {
+        Instant at;
+        uint64_t records;
+    };
+    std::vector<Acked> history;
+
+    void begin() {
+        for (uint32_t i = 1; i <= 3; ++i) cluster.start(i);
+        ClientLoad load;
+        load.appends_per_second = 200, load.batch_max = 1, load.reads_per_second = 0;
+        start_writer(load);
+        until([&] { return writer->acked() > 20; });
+        pass(seconds(1));
+    }
+    void pass(Duration time) {
+        for (Instant end = kernel.now() + time; kernel.now() < end; run_for(milliseconds(1)))
+            history.push_back({kernel.now(), writer->acked()});
+    }
+    /// Acknowledged by then.
+    uint64_t acked_at(Instant at) const {
+        uint64_t records = 0;
+        for (const Acked& moment : history)
+            if (moment.at <= at) records = moment.records;
+        return records;
+    }
+    /// The last LSN that `member` shows with this bound; nothing: it refuses.
+    std::optional<uint64_t> read(uint32_t member, uint32_t max_lag_ms, std::string* why = nullptr) {
+        client::TailOptions options{
+            .from = client::From::first, .linearizable = false, .max_lag_ms = max_lag_ms};
+        options.node = Cluster::name_of(member);  // else the client goes to another one, as it should
+        Reader reader(kernel, network, Cluster::name_of(member), options);
+        for (Instant end = kernel.now() + seconds(30); !reader.ended() && kernel.now() < end;)
+            pass(milliseconds(1));
+        EXPECT_TRUE(reader.ended());
+        if (reader.failed() && why != nullptr) *why = reader.why();
+        if (reader.failed()) return std::nullopt;
+        return reader.lsns.empty() ? 0 : reader.lsns.back();
+    }
+};
+
+TEST_F(BoundedReads, AMemberThatIsCutOffRefusesInsteadOfShowingAnOldLog) {
+    begin();
+    uint32_t follower = this->follower();
+    for (uint32_t member : {follower, leader()}) {
+        Instant asked = kernel.now();
+        auto shown = read(member, 500);
+        ASSERT_TRUE(shown) << "member " << member;
+        EXPECT_GE(*shown, acked_at(asked - milliseconds(500)));
+    }
+    isolate(follower, true);
+    pass(seconds(3));
+    std::string why;
+    EXPECT_FALSE(read(follower, 500, &why));
+    EXPECT_NE(why.find("can't show that it is at most 500 ms behind"), std::string::npos) << why;
+    auto old = read(follower, 0);
+    ASSERT_TRUE(old) << "without a bound it shows what it has";
+    EXPECT_LT(*old, writer->acked());
+    isolate(follower, false);
+    pass(seconds(5));
+    EXPECT_TRUE(read(follower, 500));
+}
+
+// A leader that was cut off may believe for a while that it leads; it is not believed.
+TEST_F(BoundedReads, SoDoesALeaderThatWasCutOff) {
+    begin();
+    uint32_t old_leader = leader();
+    EXPECT_TRUE(read(old_leader, 300));
+    isolate(old_leader, true);
+    pass(milliseconds(400));
+    EXPECT_FALSE(read(old_leader, 300));
+}
+
+// Its machine slept: the steady clock stood still, so that an old confirmation seems to be new.
+TEST_F(BoundedReads, AMemberWhoseClockStoodStillRefuses) {
+    begin();
+    uint32_t follower = this->follower();
+    ASSERT_TRUE(read(follower, 2000));
+    isolate(follower, true);
+    ClockModel& clock = cluster.clock(follower);
+    clock.set_rate(kernel.now(), 1e-6);
+    pass(seconds(10));
+    clock.set_rate(kernel.now(), 1);
+    clock.set_wall(kernel.now(), 10'000);
+    EXPECT_FALSE(read(follower, 2000));
+    clock.set_wall(kernel.now(), -100'000);  // set back: the steady clock counts
+    pass(seconds(3));
+    EXPECT_FALSE(read(follower, 2000));
+}
+
+TEST_F(BoundedReads, WhateverIsShownLacksNothingOlderThanTheBound) {
+    begin();
+    Random random(7);
+    uint64_t shown = 0, refused = 0;
+    for (int i = 0; i < 60; ++i) {
+        uint32_t member = 1 + static_cast<uint32_t>(random.below(3));
+        bool cut = random.chance(0.4);
+        if (cut) isolate(member, true);
+        pass(milliseconds(static_cast<int64_t>(random.below(600))));
+        auto max_lag = static_cast<uint32_t>(50 + random.below(500));
+        // It may be confirmed for later readers while nothing is cut, and read when it is.
+        if (!cut && random.chance(0.5)) {
+            read(member, max_lag);
+            isolate(member, true);
+            pass(milliseconds(static_cast<int64_t>(random.below(2 * max_lag))));
+        }
+        Instant asked = kernel.now();
+        auto last = read(member, max_lag);
+        ++(last ? shown : refused);
+        if (last) {
+            EXPECT_GE(*last, acked_at(asked - milliseconds(max_lag))) << "round " << i;
+        }
+        isolate(member, false);
+        pass(seconds(2));
+    }
+    EXPECT_GT(shown, 10u);
+    EXPECT_GT(refused, 10u);
 }
 
 }  // namespace
