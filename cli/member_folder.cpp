@@ -71,7 +71,7 @@ Result<void> make_member_folder(FolderMaker& maker, const fs::path& folder, cons
     options.dir = (data / "wal").string();
     options.cluster_id = manifest.cluster_id;
     options.incarnation = incarnation;
-    options.base = snapshot::genesis_point(manifest);
+    options.base = snapshot::empty_base(manifest);
     options.salt_seed = random_number();
     return wal::create_first(maker.files(), options);
 }

@@ -1,11 +1,10 @@
 #include "cli/new_cluster.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include "base/checksum.h"
+#include "cli/unfinished.h"
 #include "wal/whole.h"
 
 namespace raftd::cli {
@@ -107,6 +106,10 @@ Result<Survivor> examine_survivor(io::Files& files, const std::string& data_dir)
     Survivor survivor;
     TRY(dir, snapshot::inspect(files, data_dir));
     survivor.dir = std::move(dir);
+    if (survivor.dir.manifest.restored() && !survivor.dir.current.snapshot)
+        return error(Errc::conflict,
+                     data_dir + ": what its cluster was restored with never came to it, so it has no log",
+                     "take the data directory of a member that had caught up");
     if (survivor.dir.base.index != Index{})
         return error(Errc::conflict,
                      data_dir + ": its log begins behind entry " +
@@ -153,53 +156,18 @@ Result<void> make_data(io::Files& files, const Survivor& survivor, const NewClus
     return maker.finish();
 }
 
-Error io_error(const char* verb, const std::string& path, int number) {
-    return error(Errc::io, std::string("can't ") + verb + " " + path + ": " + std::strerror(number));
-}
-
-Result<void> make_dir(io::Files& files, const std::string& path) {
-    if (int failed = files.make_dir(path).error; failed != 0) return io_error("make", path, failed);
-    return {};
-}
-
-Result<void> write(io::Files& files, const std::string& folder, const char* name, const std::string& text) {
-    io::FileResult done = io::write_file_atomically(files, folder, name, as_bytes(text));
-    if (done.error != 0) return io_error("write", folder + "/" + name, done.error);
-    return {};
-}
-
-std::string folder_above(const std::string& path) {
-    std::string above = std::filesystem::path(path).parent_path().string();
-    return above.empty() ? "." : above;
-}
-
 }  // namespace
 
-std::string unfinished(const NewCluster& cluster) { return cluster.folder + ".unfinished"; }
+std::string unfinished(const NewCluster& cluster) { return unfinished_name(cluster.folder); }
 
 Result<void> make_new_cluster(io::Files& files, const Survivor& survivor, const NewCluster& cluster) {
-    int failed = 0;
-    files.list(cluster.folder, failed);
-    if (failed != ENOENT)
-        return error(Errc::conflict, cluster.folder + " exists already",
-                     "choose another folder with --into DIR");
+    TRY_VOID(begin_unfinished(files, cluster.folder, "recover", "choose another folder with --into DIR"));
     const std::string temporary = unfinished(cluster), member = temporary + "/" + survivor.dir.identity.name;
-    files.list(temporary, failed);
-    if (failed != ENOENT)
-        return error(Errc::conflict, temporary + " is what an interrupted recover left",
-                     "rm -r " + temporary);
-    TRY_VOID(make_dir(files, temporary));
     TRY_VOID(make_dir(files, member));
-    TRY_VOID(write(files, member, "raftd.toml", cluster.member_toml));
+    TRY_VOID(write_text(files, member, "raftd.toml", cluster.member_toml));
     TRY_VOID(make_data(files, survivor, cluster, member + "/data"));
-    TRY_VOID(write(files, temporary, "cluster.toml", cluster.cluster_toml));
-    for (const std::string& synced : {member, temporary, folder_above(temporary)})
-        if (failed = files.sync_dir(synced).error; failed != 0) return io_error("sync", synced, failed);
-    if (failed = files.rename(temporary, cluster.folder).error; failed != 0)
-        return io_error("rename", temporary, failed);
-    if (failed = files.sync_dir(folder_above(cluster.folder)).error; failed != 0)
-        return io_error("sync", folder_above(cluster.folder), failed);
-    return {};
+    TRY_VOID(write_text(files, temporary, "cluster.toml", cluster.cluster_toml));
+    return finish_unfinished(files, cluster.folder, {member});
 }
 
 }  // namespace raftd::cli

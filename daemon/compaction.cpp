@@ -1,6 +1,7 @@
 #include "daemon/compaction.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/check.h"
 #include "base/planted.h"
@@ -93,7 +94,7 @@ Compaction::Compaction(Context& context, Replica& replica, wal::Wal& wal, LogRea
 Compaction::~Compaction() = default;
 
 LogPoint Compaction::begin() const {
-    return newest_ ? newest_->at : snapshot::genesis_point(context_.dir.current.genesis);
+    return newest_ ? newest_->at : snapshot::empty_base(context_.dir.current.genesis);
 }
 
 LogPoint Compaction::archived_upto() const { return made_.empty() ? begin() : made_.back().end; }
@@ -177,8 +178,29 @@ void Compaction::commit() {
         job->superseded.push_back(newest_name_);
     }
     drop_trimmed(*job);
+    keep_pinned(*job);
+    committing_ = true;
     if (planted(PlantedBug::drop_before_snapshot)) wal_.drop_below(target_->point.at);
     submit(std::move(job));
+}
+
+/// What somebody still reads goes with a later snapshot.
+void Compaction::keep_pinned(Job& job) {
+    auto pinned = [this](const std::string& name) {
+        return std::any_of(pinned_.begin(), pinned_.end(),
+                           [&](const auto& held) { return held.second.contains(name); });
+    };
+    auto kept = std::stable_partition(job.superseded.begin(), job.superseded.end(), std::not_fn(pinned));
+    superseded_.insert(superseded_.end(), kept, job.superseded.end());
+    job.superseded.erase(kept, job.superseded.end());
+}
+
+bool Compaction::pin(uint64_t holder) {
+    if (!newest_ || committing_) return false;
+    std::set<std::string> names{newest_name_, newest_->state.name};
+    for (const snapshot::ArchiveInfo& archive : newest_->archives) names.insert(archive.name());
+    pinned_[holder] = std::move(names);
+    return true;
 }
 
 /// Whole archives that readers may no longer ask for; the last one stays, as the snapshot ends with it.
@@ -199,6 +221,7 @@ snapshot::SnapshotManifest Compaction::manifest() const {
     made.cluster_name = current.genesis.cluster_name;
     made.genesis_name = current.genesis_name;
     made.genesis_hash = snapshot::genesis_point(current.genesis).chain;
+    if (newest_) made.seams = newest_->seams;
     made.at = target_->point.at;
     made.feature_level = target_->point.feature_level;
     for (const auto& [index, body] : target_->point.configs) made.configs.push_back(config_of(index, body));
@@ -233,6 +256,7 @@ void Compaction::archived(Job& job) {
 }
 
 void Compaction::committed(Job& job) {
+    committing_ = false;
     if (job.error) {
         for (const std::string& name : job.superseded)  // what is in force still needs the rest
             if (snapshot::is_state_file_name(name) && !(newest_ && name == newest_->state.name))

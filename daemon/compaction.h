@@ -6,7 +6,9 @@
 // removes what was begun. Loop thread only. Read next: snapshot/snapshot_dir.h.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +38,10 @@ public:
     bool held() const { return hold_ && !under_way_; }
     /// A snapshot that another member took is in force. Requires: held.
     void installed(const snapshot::SnapshotManifest& manifest);
+    /// The files of the newest snapshot stay until unpin(), whatever supersedes it. False while another one
+    /// is being put in force, or there is none: ask again. `holder` is any number of the caller's.
+    bool pin(uint64_t holder);
+    void unpin(uint64_t holder) { pinned_.erase(holder); }
     /// Something is being written or waits to be.
     bool busy() const { return target_.has_value(); }
 
@@ -55,6 +61,7 @@ private:
     void failed(const std::string& why);
     snapshot::SnapshotManifest manifest() const;
     void drop_trimmed(Job& job);
+    void keep_pinned(Job& job);
     LogPoint begin() const;
     LogPoint archived_upto() const;
     std::string dir() const { return context_.dir.path + "/snapshot"; }
@@ -67,12 +74,14 @@ private:
     Applier& applier_;
 
     std::optional<snapshot::SnapshotManifest> newest_;
-    std::string newest_name_;                  // of its manifest
-    std::optional<Target> target_, next_;      // being taken; the newest that came meanwhile
-    std::vector<snapshot::ArchiveInfo> made_;  // behind those of the newest snapshot
-    std::unique_ptr<Maker> maker_;             // nothing: with a job, or not begun
-    std::vector<std::string> superseded_;      // files that no manifest in force names
-    bool under_way_ = false;                   // a read or a job
+    std::string newest_name_;                           // of its manifest
+    std::optional<Target> target_, next_;               // being taken; the newest that came meanwhile
+    std::vector<snapshot::ArchiveInfo> made_;           // behind those of the newest snapshot
+    std::unique_ptr<Maker> maker_;                      // nothing: with a job, or not begun
+    std::vector<std::string> superseded_;               // files that no manifest in force names
+    std::map<uint64_t, std::set<std::string>> pinned_;  // names, by holder
+    bool under_way_ = false;                            // a read or a job
+    bool committing_ = false;                           // it is the job that renames CURRENT
     bool drop_due_ = true;
     bool hold_ = false;
     Instant began_at_{}, retry_at_{};

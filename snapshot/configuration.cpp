@@ -119,6 +119,7 @@ Configuration genesis_configuration(const Manifest& manifest) {
 
 Configuration configuration_at(const Current& current, Index base) {
     Configuration found = genesis_configuration(current.genesis);
+    found.index = std::min(found.index, base);  // a new member of a restored cluster begins before it
     if (!current.snapshot) return found;
     bool any = false;
     for (const SnapshotConfig& config : current.snapshot->configs) {

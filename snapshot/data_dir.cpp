@@ -92,18 +92,29 @@ Result<void> create(io::Files& files, std::string_view path, const Manifest& man
 
 Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest,
                     const Identity& identity) {
-    std::string dir(path), snapshots = join(path, "snapshot");
-    TRY_VOID(make_empty_dir(files, dir));
+    TRY_VOID(make_folders(files, path));
+    const std::string snapshots = join(path, "snapshot"), name = manifest_name(manifest);
+    TRY_VOID(write_genesis(files, snapshots, manifest));
+    std::string current = name + " " + to_hex(checksum(as_bytes(encode_manifest(manifest)))) + "\n";
+    TRY_VOID(write_whole(files, snapshots, "CURRENT", as_bytes(current)));
+    return finish_folders(files, path, identity);
+}
+
+Result<void> make_folders(io::Files& files, std::string_view path) {
+    TRY_VOID(make_empty_dir(files, std::string(path)));
+    const std::string snapshots = join(path, "snapshot");
     if (auto made = files.make_dir(snapshots); made.error != 0)
         return io_error("can't make", snapshots, made.error);
+    return {};
+}
 
-    std::string text = encode_manifest(manifest);
-    std::string name = "manifest-" + std::to_string(raw(manifest.at.index)) + ".json";
-    TRY_VOID(write_whole(files, snapshots, name, as_bytes(text)));
-    std::string current = name + " " + to_hex(checksum(as_bytes(text))) + "\n";
-    TRY_VOID(write_whole(files, snapshots, "CURRENT", as_bytes(current)));
+Result<void> write_genesis(io::Files& files, const std::string& snapshots, const Manifest& manifest) {
+    return write_whole(files, snapshots, manifest_name(manifest), as_bytes(encode_manifest(manifest)));
+}
+
+Result<void> finish_folders(io::Files& files, std::string_view path, const Identity& identity) {
     TRY_VOID(write_boots(files, path, Boots{}));
-    TRY_VOID(write_whole(files, dir, "identity.toml", as_bytes(encode_identity(identity))));
+    TRY_VOID(write_whole(files, std::string(path), "identity.toml", as_bytes(encode_identity(identity))));
     if (auto done = files.sync_dir(folder_of(path)); done.error != 0)
         return io_error("can't sync", folder_of(path), done.error);
     return {};

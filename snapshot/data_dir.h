@@ -51,6 +51,11 @@ Result<void> create(io::Files& files, std::string_view path, const Manifest& man
 /// The same for a member that joins later and so isn't in the manifest.
 Result<void> create(io::Files& files, std::string_view path, const Manifest& manifest,
                     const Identity& identity);
+/// The steps of create(), in this order, for a directory that begins with more than a genesis: what CURRENT
+/// leads to is put there between the last two.
+Result<void> make_folders(io::Files& files, std::string_view path);
+Result<void> write_genesis(io::Files& files, const std::string& snapshots, const Manifest& manifest);
+Result<void> finish_folders(io::Files& files, std::string_view path, const Identity& identity);
 /// Reads and checks all of it but archives and the state, and changes nothing. Errors: not_found (no such
 /// directory), damaged, conflict (half-made).
 Result<DataDir> inspect(io::Files& files, std::string_view path);

@@ -14,7 +14,8 @@
 namespace raftd::snapshot {
 namespace {
 
-constexpr uint64_t kFormat = 1;
+// 1: by init; 3: of a restored cluster. 2 is a snapshot's (snapshot/snapshot_manifest.cpp).
+constexpr uint64_t kFormat = 1, kRestoredFormat = 3;
 
 Error bad(std::string_view why) { return error(Errc::damaged, "manifest: " + std::string(why)); }
 
@@ -29,6 +30,9 @@ Manifest manifest_in(const Json& json) {
     if (json.contains("feature_level")) manifest.feature_level = json.at("feature_level").get<uint32_t>();
     if (json.contains("min_members")) manifest.min_members = json.at("min_members").get<uint32_t>();
     if (json.contains("max_members")) manifest.max_members = json.at("max_members").get<uint32_t>();
+    if (!manifest.restored()) return manifest;
+    manifest.timestamp_ms = json.at("timestamp_ms").get<uint64_t>();
+    manifest.content = content_hash_in(json, "content");
     return manifest;
 }
 
@@ -47,10 +51,14 @@ Incarnation genesis_incarnation(ClusterId cluster, NodeId member) {
     return incarnation;
 }
 
+std::string manifest_name(const Manifest& genesis) {
+    return "manifest-" + std::to_string(raw(genesis.at.index)) + ".json";
+}
+
 std::string encode_manifest(const Manifest& manifest) {
     Json members = Json::array();
     for (const GenesisMember& member : manifest.members) members.push_back(json_of(member));
-    Json json = {{"format", kFormat},
+    Json json = {{"format", manifest.restored() ? kRestoredFormat : kFormat},
                  {"cluster_id", to_hex(manifest.cluster_id)},
                  {"cluster_name", manifest.cluster_name},
                  {"members", std::move(members)},
@@ -61,6 +69,10 @@ std::string encode_manifest(const Manifest& manifest) {
     if (manifest.feature_level > 1) json["feature_level"] = manifest.feature_level;
     if (manifest.min_members != 0) json["min_members"] = manifest.min_members;
     if (manifest.max_members != 0) json["max_members"] = manifest.max_members;
+    if (manifest.restored()) {
+        json["timestamp_ms"] = manifest.timestamp_ms;
+        json["content"] = to_hex(manifest.content);
+    }
     return json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
@@ -68,9 +80,9 @@ Result<Manifest> parse_manifest(std::string_view text) {
     try {
         Json json = Json::parse(text);
         uint64_t format = json.at("format").get<uint64_t>();
-        if (format > kFormat)
+        if (format != kFormat && format != kRestoredFormat)
             return error(Errc::too_new, "manifest has format " + std::to_string(format) +
-                                            ", this version knows " + std::to_string(kFormat));
+                                            ", this version knows " + std::to_string(kRestoredFormat));
         Manifest manifest = manifest_in(json);
         if (manifest.feature_level > feature_level_max())
             return error(Errc::too_new,
@@ -90,7 +102,14 @@ LogPoint genesis_point(const Manifest& manifest) {
     point.term = manifest.at.term;
     point.chain = checksum(as_bytes(encode_manifest(manifest)));
     point.lsn_next = manifest.lsn_next;
+    point.timestamp_ms = manifest.timestamp_ms;
     return point;
+}
+
+LogPoint empty_base(const Manifest& manifest) {
+    const LogPoint point = genesis_point(manifest);
+    if (!manifest.restored()) return point;
+    return {.index = {}, .term = {}, .chain = point.chain, .lsn_next = Lsn{1}, .timestamp_ms = 0};
 }
 
 Membership membership_of(const Manifest& manifest) {

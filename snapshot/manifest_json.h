@@ -46,4 +46,15 @@ inline uint64_t hash_in(const Json& json, const char* key) {
     return hash->low;
 }
 
+inline ContentHash content_hash_in(const Json& json, const char* key) {
+    const auto& text = json.at(key).get_ref<const std::string&>();
+    const std::optional<Uuid> high = parse_uuid(text.substr(0, 32)),
+                              low = text.size() == 64 ? parse_uuid(text.substr(32)) : std::nullopt;
+    if (!high || !low) throw std::invalid_argument(std::string(key) + " is not 64 hex digits");
+    ContentHash hash;
+    const uint64_t words[4] = {high->high, high->low, low->high, low->low};
+    for (size_t i = 0; i < hash.size(); ++i) hash[i] = static_cast<uint8_t>(words[i / 8] >> (56 - i % 8 * 8));
+    return hash;
+}
+
 }  // namespace raftd::snapshot

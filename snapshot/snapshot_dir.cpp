@@ -41,12 +41,22 @@ Error at_path(Error fault, std::string_view path) {
 
 bool is_snapshot(std::string_view text) { return text.find("\"format\":2,") != std::string_view::npos; }
 
+bool fits_genesis(const SnapshotManifest& snapshot, const Manifest& genesis) {
+    const std::optional<Seam> seam = seam_of(genesis);
+    return seam ? !snapshot.seams.empty() && snapshot.seams.back() == *seam : snapshot.seams.empty();
+}
+
 bool is_ours(std::string_view name) {
     return is_archive_name(name) || is_state_file_name(name) || name.starts_with("manifest-") ||
            name.ends_with(".tmp") || name.ends_with(".part") || name == "incoming";
 }
 
 }  // namespace
+
+std::optional<Seam> seam_of(const Manifest& genesis) {
+    if (!genesis.restored()) return std::nullopt;
+    return Seam{genesis.at.index, genesis.chain_before, genesis_point(genesis).chain};
+}
 
 Result<Current> read_current(io::Files& files, const std::string& snapshots) {
     TRY(line, read_needed(files, snapshots, kCurrent));
@@ -74,6 +84,8 @@ Result<Current> read_current(io::Files& files, const std::string& snapshots) {
     auto genesis = parse_manifest(text);
     if (!genesis) return at_path(genesis.error(), snapshots + "/" + current.genesis_name);
     current.genesis = std::move(*genesis);
+    if (current.snapshot && !fits_genesis(*current.snapshot, current.genesis))
+        return error(Errc::damaged, path + ": the snapshot's log doesn't begin where the genesis says");
     if (current.snapshot && current.snapshot->cluster_id != current.genesis.cluster_id)
         return error(Errc::damaged, path + ": the snapshot is of another cluster than the genesis");
     return current;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/seam.h"
 #include "snapshot/archive.h"
 #include "snapshot/manifest.h"
 #include "snapshot/state_file.h"
@@ -28,6 +29,7 @@ struct SnapshotManifest {
     std::string cluster_name;
     std::string genesis_name;  // file of the genesis' manifest, and the hash of its bytes
     uint64_t genesis_hash = 0;
+    std::vector<Seam> seams;              // oldest first; the last one is this cluster's own
     LogPoint at;                          // the log behind S
     uint64_t revision = 0;                // of the snapshot at this S: fewer archives after a trim
     uint32_t feature_level = 1;           // at S
@@ -39,9 +41,13 @@ struct SnapshotManifest {
 
     /// `manifest-S.json`, or with the revision behind.
     std::string name() const;
+    /// Where the log goes on behind an archive that ends at `end`: there, over a seam where one is.
+    LogPoint behind(const LogPoint& end) const { return over(seams, end); }
     /// The log before the first entry that archives hold.
     const LogPoint& begin() const { return archives.front().before; }
 };
+/// The last seam of a cluster with this genesis; nothing: it wasn't restored.
+std::optional<Seam> seam_of(const Manifest& genesis);
 std::string encode_snapshot(const SnapshotManifest& manifest);
 /// Errors: damaged (not what encode_snapshot writes, or parts that contradict each other), too_new.
 Result<SnapshotManifest> parse_snapshot(std::string_view text);
@@ -53,7 +59,7 @@ struct Current {
     std::string genesis_name;
     std::optional<SnapshotManifest> snapshot;
     /// Where the log above begins.
-    LogPoint base() const { return snapshot ? snapshot->at : genesis_point(genesis); }
+    LogPoint base() const { return snapshot ? snapshot->at : empty_base(genesis); }
 };
 /// `snapshots`: the directory. Errors: damaged, too_new, io.
 Result<Current> read_current(io::Files& files, const std::string& snapshots);

@@ -66,16 +66,6 @@ SnapshotConfig config_in(const Json& json) {
     return config;
 }
 
-ContentHash content_hash_in(const Json& json) {
-    const auto& text = json.at("sha256").get_ref<const std::string&>();
-    const std::optional<Uuid> high = parse_uuid(text.substr(0, 32)), low = parse_uuid(text.substr(32));
-    if (text.size() != 64 || !high || !low) throw std::invalid_argument("sha256 is not 64 hex digits");
-    ContentHash hash;
-    const uint64_t words[4] = {high->high, high->low, low->high, low->low};
-    for (size_t i = 0; i < hash.size(); ++i) hash[i] = static_cast<uint8_t>(words[i / 8] >> (56 - i % 8 * 8));
-    return hash;
-}
-
 /// As json_of would be written. There may be thousands, each time: the library takes ten times as long.
 void append_text(std::string& text, const LogPoint& point) {
     text.append("{\"chain\":\"").append(to_hex(point.chain));
@@ -95,7 +85,7 @@ void append_text(std::string& text, const ArchiveInfo& archive) {
 
 ArchiveInfo archive_in(const Json& json) {
     return {point_in(json.at("before")), point_in(json.at("end")), json.at("content_bytes").get<uint64_t>(),
-            json.at("file_bytes").get<uint64_t>(), content_hash_in(json)};
+            json.at("file_bytes").get<uint64_t>(), content_hash_in(json, "sha256")};
 }
 
 SnapshotManifest manifest_in(const Json& json) {
@@ -104,6 +94,10 @@ SnapshotManifest manifest_in(const Json& json) {
     manifest.cluster_name = json.at("cluster_name").get<std::string>();
     manifest.genesis_name = json.at("genesis").get<std::string>();
     manifest.genesis_hash = hash_in(json, "genesis_hash");
+    if (json.contains("seams"))
+        for (const Json& seam : json.at("seams"))
+            manifest.seams.push_back(
+                {Index{seam.at("index").get<uint64_t>()}, hash_in(seam, "before"), hash_in(seam, "after")});
     manifest.at = point_in(json.at("at"));
     manifest.revision = json.at("revision").get<uint64_t>();
     manifest.feature_level = json.at("feature_level").get<uint32_t>();
@@ -111,19 +105,19 @@ SnapshotManifest manifest_in(const Json& json) {
     for (const Json& id : json.at("used_ids")) manifest.used_ids.insert(NodeId{id.get<uint64_t>()});
     const Json& state = json.at("state");
     manifest.state = {state_file_name(manifest.at.index), state.at("bytes").get<uint64_t>(),
-                      content_hash_in(state)};
+                      content_hash_in(state, "sha256")};
     for (const Json& archive : json.at("archives")) manifest.archives.push_back(archive_in(archive));
     return manifest;
 }
 
 /// Why the parts contradict each other; nothing when they don't.
 std::optional<std::string> contradiction(const SnapshotManifest& manifest) {
-    if (manifest.archives.empty() || manifest.archives.back().end != manifest.at)
+    if (manifest.archives.empty() || manifest.behind(manifest.archives.back().end) != manifest.at)
         return "the archives don't end where the snapshot stands";
     for (size_t i = 0; i < manifest.archives.size(); ++i) {
         const ArchiveInfo& archive = manifest.archives[i];
         if (archive.end.index <= archive.before.index ||
-            (i != 0 && manifest.archives[i - 1].end != archive.before))
+            (i != 0 && manifest.behind(manifest.archives[i - 1].end) != archive.before))
             return "the archives don't join";
     }
     if (manifest.configs.empty() || manifest.configs.back().index > manifest.at.index)
@@ -159,6 +153,9 @@ std::string encode_snapshot(const SnapshotManifest& manifest) {
                  {"configurations", std::move(configs)},
                  {"used_ids", std::move(ids)},
                  {"state", {{"bytes", manifest.state.bytes}, {"sha256", to_hex(manifest.state.hash)}}}};
+    for (const Seam& seam : manifest.seams)
+        json["seams"].push_back(
+            {{"index", raw(seam.index)}, {"before", to_hex(seam.before)}, {"after", to_hex(seam.after)}});
     std::string text = "{\"archives\":[";  // the first of all keys
     for (const ArchiveInfo& archive : manifest.archives) {
         append_text(text, archive);

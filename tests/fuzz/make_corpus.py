@@ -108,6 +108,8 @@ def main():
         "archive/checksums_put_right": b"\x01" + golden("archive.hex"),
         "snapshot/manifest": b"\x00" + snapshot_manifest(),
         "snapshot/state": b"\x01" + state_file(),
+        "save/as_it_is": b"\x00" + golden("save.hex"),
+        "save/sums_put_right": b"\x01" + golden("save.hex"),
         "frame/append": frame(32, struct.pack("<IIQ", 112, 0, 0) + draft),
         "frame/request": frame(40, struct.pack("<I", 6) + b"\x0a\x00"),
         "producer/open": producer_body(1, 0, 0, b"jobs", (7, 9)),

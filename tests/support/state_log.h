@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/codec.h"
 #include "daemon/state.h"
 
@@ -23,6 +24,7 @@ public:
     LoggedEntry add(EntryKind kind, std::vector<std::byte> body, EntryHeader draft = {}) {
         draft.kind = kind;
         draft.body_bytes = static_cast<uint32_t>(body.size());
+        if (draft.body_checksum == 0) draft.body_checksum = checksum(body);
         finish_header(draft, end, term, now_ms);
         end = point_after(draft);
         return {draft, std::move(body)};

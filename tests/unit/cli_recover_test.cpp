@@ -5,6 +5,8 @@
 #include "base/checksum.h"
 #include "cli/new_cluster.h"
 #include "sim/machine.h"
+#include "snapshot/restore.h"
+#include "tests/support/saved_cluster.h"
 #include "tests/support/wal_rig.h"
 #include "wal/whole.h"
 
@@ -223,15 +225,20 @@ TEST(Recover, OneDamagedByteAnywhereInTheLogIsRefused) {
 
 TEST(Recover, ALogThatDoesNotBeginAtTheBeginningIsRefused) {
     sim::SimStorage storage;
-    storage.make_dir("/old");
-    storage.sync_dir("/");
     sim::SimFiles files(storage);
-    snapshot::Manifest manifest = old_manifest();
-    manifest.at = {Term{2}, Index{40}};
-    ASSERT_TRUE(snapshot::create(files, "/old/data", manifest, NodeId{1}));
-    auto survivor = examine_survivor(files, "/old/data");
+    storage.make_dir("/member");
+    snapshot::SavedCluster before;
+    before.put_snapshot(files, "/member");
+    snapshot::put_file(files, "/save", snapshot::tar_of(snapshot::files_of_save(files, "/member")));
+    auto saved = snapshot::Saved::open(files, "/save");
+    ASSERT_TRUE(saved) << saved.error().what;
+    snapshot::RestorePlan plan{.cluster_id = kOld, .cluster_name = "demo", .members = {}, .cut = {}};
+    plan.members = {{NodeId{9}, "n1", "h:1", "h:2", {9, 9}, false, 0}};
+    ASSERT_TRUE(snapshot::make_restored(files, "/old", *saved, plan, NodeId{9}));
+    auto survivor = examine_survivor(files, "/old");
     ASSERT_FALSE(survivor);
-    EXPECT_NE(survivor.error().what.find("begins behind entry 40"), std::string::npos)
+    EXPECT_NE(survivor.error().what.find("begins behind entry " + std::to_string(raw(before.log.end.index))),
+              std::string::npos)
         << survivor.error().what;
 }
 

@@ -1,0 +1,63 @@
+#include "cli/unfinished.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace raftd::cli {
+namespace {
+
+Error io_error(const char* verb, const std::string& path, int number) {
+    return error(Errc::io, std::string("can't ") + verb + " " + path + ": " + std::strerror(number));
+}
+
+}  // namespace
+
+std::string unfinished_name(const std::string& folder) { return folder + ".unfinished"; }
+
+std::string folder_above(const std::string& path) {
+    std::string above = std::filesystem::path(path).parent_path().string();
+    return above.empty() ? "." : above;
+}
+
+Result<void> make_dir(io::Files& files, const std::string& path) {
+    if (int failed = files.make_dir(path).error; failed != 0) return io_error("make", path, failed);
+    return {};
+}
+
+Result<void> write_text(io::Files& files, const std::string& folder, const char* name,
+                        const std::string& text) {
+    io::FileResult done = io::write_file_atomically(files, folder, name, as_bytes(text));
+    if (done.error != 0) return io_error("write", folder + "/" + name, done.error);
+    return {};
+}
+
+Result<void> begin_unfinished(io::Files& files, const std::string& folder, const std::string& command,
+                              const std::string& hint) {
+    int failed = 0;
+    const std::vector<std::string> there = files.list(folder, failed);
+    if (failed != ENOENT && (failed != 0 || !there.empty()))
+        return error(Errc::conflict, folder + " exists already", hint);
+    const std::string temporary = unfinished_name(folder);
+    files.list(temporary, failed);
+    if (failed != ENOENT)
+        return error(Errc::conflict, temporary + " is what an interrupted " + command + " left",
+                     "rm -r " + temporary);
+    return make_dir(files, temporary);
+}
+
+Result<void> finish_unfinished(io::Files& files, const std::string& folder,
+                               const std::vector<std::string>& synced) {
+    const std::string temporary = unfinished_name(folder);
+    for (const std::string& path : synced)
+        if (int failed = files.sync_dir(path).error; failed != 0) return io_error("sync", path, failed);
+    for (const std::string& path : {temporary, folder_above(temporary)})
+        if (int failed = files.sync_dir(path).error; failed != 0) return io_error("sync", path, failed);
+    if (int failed = files.rename(temporary, folder).error; failed != 0)
+        return io_error("rename", temporary, failed);
+    if (int failed = files.sync_dir(folder_above(folder)).error; failed != 0)
+        return io_error("sync", folder_above(folder), failed);
+    return {};
+}
+
+}  // namespace raftd::cli
