@@ -26,30 +26,6 @@ std::string cluster_name_of(const fs::path& folder) {
     return conf::valid_name(name) ? name : "cluster";
 }
 
-Result<void> add_local_members(const InitOptions& options, conf::ClusterSpec& spec) {
-    uint32_t count = options.nodes + options.learners;
-    if (options.nodes == 0 || options.nodes > kVotersMax)
-        return error(Errc::bad_input,
-                     "--nodes " + std::to_string(options.nodes) + ": a cluster has 1 to 9 voters",
-                     "3 survive the loss of one, 5 of two");
-    if (count > kMembersMax)
-        return error(Errc::bad_input, std::to_string(count) + " members: a cluster has at most 16");
-    uint32_t peer = options.base_port, client = options.base_port + kClientsAbovePeers;
-    for (uint32_t i = 1; i <= count; ++i) {
-        TRY(peer_port, free_port(options.host, peer));
-        TRY(client_port, free_port(options.host, client));
-        peer = peer_port + 1u, client = client_port + 1u;
-        conf::MemberSpec member;
-        member.id = NodeId{i};
-        member.name = member.data = "n" + std::to_string(i);
-        member.peer = conf::text_of(conf::HostPort{options.host, peer_port});
-        member.client = conf::text_of(conf::HostPort{options.host, client_port});
-        member.learner = i > options.nodes;
-        spec.members.push_back(std::move(member));
-    }
-    return {};
-}
-
 Result<void> add_named_members(const InitOptions& options, conf::ClusterSpec& spec) {
     for (const std::string& text : options.members) {
         size_t equals = std::min(text.find('='), text.size());
@@ -189,6 +165,30 @@ void print_json(const conf::ClusterSpec& spec, const std::string& folder) {
 }
 
 }  // namespace
+
+Result<void> add_local_members(const InitOptions& options, conf::ClusterSpec& spec) {
+    uint32_t count = options.nodes + options.learners;
+    if (options.nodes == 0 || options.nodes > kVotersMax)
+        return error(Errc::bad_input,
+                     "--nodes " + std::to_string(options.nodes) + ": a cluster has 1 to 9 voters",
+                     "3 survive the loss of one, 5 of two");
+    if (count > kMembersMax)
+        return error(Errc::bad_input, std::to_string(count) + " members: a cluster has at most 16");
+    uint32_t peer = options.base_port, client = options.base_port + kClientsAbovePeers;
+    for (uint32_t i = 1; i <= count; ++i) {
+        TRY(peer_port, free_port(options.host, peer));
+        TRY(client_port, free_port(options.host, client));
+        peer = peer_port + 1u, client = client_port + 1u;
+        conf::MemberSpec member;
+        member.id = NodeId{i};
+        member.name = member.data = "n" + std::to_string(i);
+        member.peer = conf::text_of(conf::HostPort{options.host, peer_port});
+        member.client = conf::text_of(conf::HostPort{options.host, client_port});
+        member.learner = i > options.nodes;
+        spec.members.push_back(std::move(member));
+    }
+    return {};
+}
 
 Exit init(const Context& context, const InitOptions& options) {
     auto spec = make_cluster(options);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "conf/settings.h"
 
 namespace raftd::cli {
 
@@ -19,6 +20,9 @@ struct InitOptions {
     uint32_t min_members = 0;          // known before the first election; 0: no such rule
     uint32_t max_members = 0;          // that there may ever be; 0: no such rule
 };
+/// `nodes` voters and `learners` on this machine, with ids from 1 and ports that are free now. Errors:
+/// bad_input, conflict (no port is free).
+Result<void> add_local_members(const InitOptions& options, conf::ClusterSpec& spec);
 Exit init(const Context& context, const InitOptions& options);
 
 }  // namespace raftd::cli

@@ -67,6 +67,8 @@ struct Line {
     FeatureOptions feature;
     SnapshotOptions snapshot;
     VerifyOptions verify;
+    SaveOptions save;
+    RestoreOptions restore;
     RecoverOptions recover;
     ConfigOptions config;
     TrimOptions trim;

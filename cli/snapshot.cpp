@@ -130,15 +130,6 @@ Exit finish_take(const Context& context, const std::vector<Asked>& members) {
     return finish_output(context, Exit::degraded);
 }
 
-Result<uint64_t> begin(const Context& context, const Found& found) {
-    pb::Request request;
-    request.mutable_take_snapshot();
-    TRY(answer, ask_leader(context, found, request));
-    if (answer.has_snapshot_begun()) return answer.snapshot_begun().index();
-    const pb::Error& refusal = answer.error();
-    return error(static_cast<Errc>(refusal.code()), refusal.what(), refusal.hint());
-}
-
 std::string table_of(const pb::Snapshots& snapshots) {
     std::string text;
     if (snapshots.archives().empty()) return text;
@@ -205,12 +196,21 @@ std::vector<std::string> archive_differences(const std::vector<pb::Snapshots>& m
     return found;
 }
 
+Result<uint64_t> begin_snapshot(const Context& context, const Found& found) {
+    pb::Request request;
+    request.mutable_take_snapshot();
+    TRY(answer, ask_leader(context, found, request));
+    if (answer.has_snapshot_begun()) return answer.snapshot_begun().index();
+    const pb::Error& refusal = answer.error();
+    return error(static_cast<Errc>(refusal.code()), refusal.what(), refusal.hint());
+}
+
 Exit snapshot_take(const Context& context, const SnapshotOptions& options) {
     auto found = find_cluster(context);
     if (!found) return fail(context, found.error());
     auto members = members_of(context, *found, options.nodes);
     if (!members) return fail(context, members.error());
-    auto index = begin(context, *found);
+    auto index = begin_snapshot(context, *found);
     if (!index) return fail(context, index.error());
     if (*index == 0) {
         note(context, "nothing was appended yet: there is nothing to take");

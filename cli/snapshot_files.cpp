@@ -1,14 +1,17 @@
 // Archives and data directories as files: what they say of themselves, and whether it is true.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 
+#include "base/uuid.h"
 #include "cli/discover.h"
 #include "cli/local.h"
 #include "cli/snapshot.h"
 #include "cli/view.h"
 #include "io/asio/files.h"
 #include "snapshot/archive_reader.h"
+#include "snapshot/saved.h"
 #include "snapshot/snapshot_dir.h"
 
 namespace raftd::cli {
@@ -19,6 +22,7 @@ using snapshot::ArchiveInfo;
 struct Looked {
     std::string path;
     Result<ArchiveInfo> info;
+    std::optional<snapshot::SnapshotManifest> save{};  // of a whole save; then there is no info
 };
 
 std::string folder_of(const std::string& path) {
@@ -34,6 +38,30 @@ Looked look_at(io::Files& files, const std::string& path, bool whole) {
     auto reader = snapshot::ArchiveReader::open(files, path);
     if (!reader) return {path, reader.error()};
     return {path, reader->info()};
+}
+
+/// A save: what it is, then each archive in it.
+std::vector<Looked> look_at_saved(io::Files& files, const std::string& path, bool whole) {
+    auto saved = snapshot::Saved::open(files, path);
+    if (!saved) return {{path, saved.error()}};
+    std::vector<Looked> all{{path, ArchiveInfo{}, saved->snapshot()}};
+    for (size_t i = 0; i < saved->snapshot().archives.size(); ++i) {
+        auto archive = saved->archive(i);
+        Looked looked{path + "/" + saved->snapshot().archives[i].name(), ArchiveInfo{}};
+        if (!archive)
+            looked.info = archive.error();
+        else
+            looked.info = archive->info();
+        all.push_back(std::move(looked));
+    }
+    if (!whole) return all;
+    size_t reading = 0;
+    auto done = saved->verify([&](size_t archive) {
+        reading = archive;
+        return !interrupted();
+    });
+    if (!done && all[reading + 1].info) all[reading + 1].info = done.error();
+    return all;
 }
 
 /// What CURRENT of a data directory leads to, each joined to the one before.
@@ -65,6 +93,8 @@ Result<std::vector<Looked>> look_at_all(const Context& context, const SnapshotOp
     for (const std::string& file : options.files) {
         if (std::filesystem::is_directory(file))
             add(look_at_dir(files, file, whole));
+        else if (snapshot::looks_saved(files, file))
+            add(look_at_saved(files, file, whole));
         else
             all.push_back(look_at(files, file, whole));
     }
@@ -79,6 +109,13 @@ Json json_of(const Looked& looked) {
     Json one = Json::object();
     one.add("file", looked.path).add("good", looked.info.has_value());
     if (!looked.info) return one.add("error", looked.info.error().what);
+    if (looked.save)
+        return one.add("cluster", looked.save->cluster_name)
+            .add("cluster_id", to_hex(looked.save->cluster_id))
+            .add("index", raw(looked.save->at.index))
+            .add("lsn", raw(looked.save->at.lsn_next) - 1)
+            .add("feature_level", uint64_t{looked.save->feature_level})
+            .add("archives", uint64_t{looked.save->archives.size()});
     const ArchiveInfo& info = *looked.info;
     return one.add("first", raw(info.first()))
         .add("last", raw(info.last()))
@@ -90,6 +127,12 @@ Json json_of(const Looked& looked) {
 }
 
 std::string text_of(const Looked& looked) {
+    if (looked.save)
+        return looked.path + "\n  cluster  " + looked.save->cluster_name + " (" +
+               to_hex(looked.save->cluster_id) + ")\n  up to    entry " +
+               std::to_string(raw(looked.save->at.index)) + ", LSN " +
+               std::to_string(raw(looked.save->at.lsn_next) - 1) + "\n  archives " +
+               std::to_string(looked.save->archives.size()) + "\n";
     const ArchiveInfo& info = *looked.info;
     std::string text = looked.path + "\n  entries  " + std::to_string(raw(info.first())) + "-" +
                        std::to_string(raw(info.last())) + "\n  records  " + std::to_string(info.records());
@@ -115,8 +158,10 @@ Exit report(const Context& context, const std::vector<Looked>& all, bool whole) 
     for (const Looked& looked : all)
         if (looked.info) write_out(whole ? looked.path + "  good\n" : text_of(looked));
     if (bad != nullptr) return finish_output(context, fail(context, bad->info.error()));
+    const auto archives = static_cast<uint64_t>(
+        std::count_if(all.begin(), all.end(), [](const Looked& looked) { return !looked.save; }));
     if (all.empty()) note(context, "no snapshot was taken yet");
-    if (whole && !all.empty()) note(context, counted(all.size(), "archive") + " verified");
+    if (whole && !all.empty()) note(context, counted(archives, "archive") + " verified");
     return finish_output(context, Exit::done);
 }
 

@@ -175,6 +175,12 @@ void Links::take_hello_ok(Link& link, Instant now, ByteView payload) {
     }
     election_timeout_ =
         milliseconds(static_cast<int64_t>(std::min<uint64_t>(ok.election_timeout_ms(), 60'000)));
+    // All members have the same ones, but for a new one that has nothing yet.
+    if (ok.seams_size() > static_cast<int>(seams_.size())) {
+        seams_.clear();
+        for (const pb::Seam& seam : ok.seams())
+            seams_.push_back({Index{seam.index()}, seam.before(), seam.after()});
+    }
     if (ok.config_index() < config_index_) return;  // of a member that is behind
     config_index_ = ok.config_index();
     take_members(link.id, ok);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "base/seam.h"
 #include "client/types.h"
 #include "io/world.h"
 
@@ -98,6 +99,8 @@ public:
     const Limits& limits() const { return limits_; }
     /// The cluster's feature level: the highest that a member told; it never falls.
     uint32_t feature_level() const { return feature_level_; }
+    /// Where the cluster's chain changes, since it was restored.
+    const std::vector<Seam>& seams() const { return seams_; }
     bool met() const { return met_; }  // some member has shaken hands
     const std::optional<ClusterId>& cluster() const { return cluster_; }
     const std::string& cluster_name() const { return cluster_name_; }
@@ -131,6 +134,7 @@ private:
     std::string cluster_name_;
     Limits limits_;
     uint32_t feature_level_ = 1;
+    std::vector<Seam> seams_;
     uint64_t config_index_ = 0;  // of the newest list of members seen
     NodeId leader_{};
     uint64_t leader_term_ = 0;

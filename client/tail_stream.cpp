@@ -128,8 +128,10 @@ const char* TailStream::check_place(const proto::TailData& data) {
     if (point_) {
         if (data.before_index != raw(point_->index) || data.before_lsn_next != raw(point_->lsn_next))
             return "they don't follow on what came before";
-        if (data.before_term != raw(point_->term) || data.before_chain != point_->chain)
-            return "the log before them is another one";
+        const LogPoint behind = over(links_.seams(), *point_);
+        const bool same = data.before_chain == point_->chain || data.before_chain == behind.chain;
+        if (data.before_term != raw(point_->term) || !same) return "the log before them is another one";
+        point_->chain = data.before_chain;
         return nullptr;
     }
     if (tail_.from == From::lsn && data.before_lsn_next > raw(next_lsn_))

@@ -6,6 +6,7 @@
 #include "daemon/pump.h"
 #include "daemon/replies.h"
 #include "daemon/retention_requests.h"
+#include "daemon/saves.h"
 #include "daemon/snapshot_requests.h"
 #include "daemon/verify_requests.h"
 #include "proto/control.pb.h"
@@ -88,6 +89,7 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     if (retention_ != nullptr && retention_->request(conn, frame.stream, request, leader)) return true;
     if (snapshots_ != nullptr && snapshots_->request(conn, frame.stream, request)) return true;
     if (verify_ != nullptr && verify_->request(conn, frame.stream, request)) return true;
+    if (saves_ != nullptr && saves_->request(conn, frame.stream, request)) return true;
     pb::Answer answer;
     if (request.has_status()) {
         fill_status(*answer.mutable_status(), leader);

@@ -20,6 +20,7 @@ class FaultRequests;
 class FeatureChanges;
 class Pump;
 class RetentionRequests;
+class Saves;
 class SnapshotRequests;
 class VerifyRequests;
 
@@ -36,8 +37,11 @@ public:
         faults_ = &faults;
     }
     void attach(RetentionRequests& retention) { retention_ = &retention; }
-    void attach(SnapshotRequests& snapshots) { snapshots_ = &snapshots; }
     void attach(VerifyRequests& verify) { verify_ = &verify; }
+    void attach(SnapshotRequests& snapshots, Saves& saves) {
+        snapshots_ = &snapshots;
+        saves_ = &saves;
+    }
 
 private:
     void fill_status(pb::Status& status, NodeId leader) const;
@@ -57,6 +61,7 @@ private:
     RetentionRequests* retention_ = nullptr;
     SnapshotRequests* snapshots_ = nullptr;
     VerifyRequests* verify_ = nullptr;
+    Saves* saves_ = nullptr;
 };
 
 }  // namespace raftd::daemon

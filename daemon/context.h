@@ -24,6 +24,7 @@ enum class TokenTag : uint8_t {
     fetch = 9,
     install = 10,
     verify_back = 11,
+    save = 12,
 };
 constexpr io::Token make_token(TokenTag tag, uint64_t number) {
     return io::Token{uint64_t{static_cast<uint8_t>(tag)} << 56 | number};
@@ -51,6 +52,7 @@ struct Context {
     MemberInfos members;  // of the configuration in force, at the addresses by which they are reached
     snapshot::AddressHints addresses;  // by which they are reached instead
     Index config_index{};
+    std::vector<Seam> seams{};  // of the newest snapshot's log
     LogClock log_clock;
     NodeId leader{};     // the newest that was known to lead
     Term leader_term{};  // and in which term

@@ -130,6 +130,12 @@ Slice encode_hello_ok(const Context& context, NodeId leader, bool to_member) {
     hello.set_record_bytes_max(context.options.settings.log.record_bytes_max);
     hello.set_batch_bytes_max(context.options.settings.raft.batch_bytes_max);
     hello.set_feature_level(context.feature_level);
+    for (const Seam& seam : context.seams) {
+        pb::Seam& to = *hello.add_seams();
+        to.set_index(raw(seam.index));
+        to.set_before(seam.before);
+        to.set_after(seam.after);
+    }
     return frame_of(proto::FrameType::hello_ok, hello);
 }
 

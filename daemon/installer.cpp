@@ -270,6 +270,7 @@ void Installer::completed(io::Completed& done) {
 /// CURRENT is renamed: everything here follows it, in this turn.
 void Installer::committed(Job& job) {
     manifest_ = std::move(job.manifest);
+    context_.seams = manifest_.seams;
     compaction_.installed(manifest_);
     compaction_.hold(false);
     pump_.installed(manifest_.at, configuration_of(manifest_), highest(manifest_.used_ids));

@@ -15,6 +15,7 @@
 #include "daemon/leaving.h"
 #include "daemon/pump.h"
 #include "daemon/retention_requests.h"
+#include "daemon/saves.h"
 #include "daemon/snapshot_requests.h"
 #include "daemon/start_up.h"
 #include "daemon/verify_requests.h"
@@ -25,6 +26,10 @@ namespace {
 
 uint32_t chunk_bytes_for(const conf::NodeSettings& settings) {
     return static_cast<uint32_t>(std::clamp<uint64_t>(settings.log.buffer_bytes / 8, 4096, kChunkBytes));
+}
+
+std::vector<Seam> seams_in(const snapshot::DataDir& dir) {
+    return dir.current.snapshot ? dir.current.snapshot->seams : std::vector<Seam>();
 }
 
 }  // namespace
@@ -59,6 +64,7 @@ struct Node::Parts {
     Instant alarms_due{};
     FeatureChanges features{context, replica, peers, clients};
     SnapshotRequests snapshots{context, replica, clients, reader, applier, compaction};
+    Saves saves{context, clients, applier.state(), compaction};
     FaultRequests fault_requests{context, replica, peers};
     Verifier verifier{context, *wal, reader, compaction};
     VerifyRequests verify_requests{context, replica, clients, *wal, reader, applier, pump, verifier};
@@ -77,6 +83,7 @@ struct Node::Parts {
                   .members = members.in_force().infos,
                   .addresses = std::move(addresses),
                   .config_index = members.in_force().index,
+                  .seams = seams_in(dir),
                   .log_clock = LogClock(dir.identity.id, options.settings.raft.clock_skew_max,
                                         options.settings.raft.election_timeout)},
           replica(std::move(core), found.last, std::move(members), chunk_bytes_for(options.settings),
@@ -190,8 +197,8 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
 
 Result<void> Node::start() {
     parts_->admin.attach(parts_->features, parts_->fault_requests);
-    parts_->admin.attach(parts_->snapshots);
     parts_->admin.attach(parts_->verify_requests);
+    parts_->admin.attach(parts_->snapshots, parts_->saves);
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
     TRY(me, own_place(context));
@@ -249,6 +256,7 @@ void Node::end_turn(Instant now) {
     parts.features.turn();
     parts.retention.turn();
     parts.snapshots.turn();
+    parts.saves.turn();
     parts.appends.flush(parts.pump.leader());
     parts.advance_stop();
     if (!parts.stopped) parts.context.world.clock.wake_at(parts.deadline());
@@ -337,6 +345,7 @@ void Node::Parts::on(io::Completed& done) {
         case TokenTag::serve: return file_server.completed(done);
         case TokenTag::fetch:
         case TokenTag::install: return installer.completed(done);
+        case TokenTag::save: return saves.completed(done);
         case TokenTag::wal: break;
     }
     UNREACHABLE();
@@ -439,7 +448,7 @@ Instant Node::Parts::deadline() {
     Instant at =
         std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
                   applier.deadline(), compaction.deadline(), leaving.deadline(), retention.deadline(),
-                  installer.deadline(), verifier.deadline(), tails.deadline()});
+                  installer.deadline(), verifier.deadline(), tails.deadline(), saves.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);
