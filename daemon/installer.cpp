@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration kRetryAfter = milliseconds(200);
 constexpr uint32_t kRetryDoublings = 5;  // 0.2 s to 6.4 s between tries
+constexpr size_t kPartBytes = 1u << 20;  // of what is written again, at a time
 
 /// The newest configuration that a snapshot knows: the one in force where it ends.
 Configuration configuration_of(const snapshot::SnapshotManifest& manifest) {
@@ -36,6 +37,7 @@ struct Installer::Job final : io::Job {
     std::map<std::string, uint64_t> parts;
     // check: this file, which was fetched whole, gets its name
     std::string path, name;
+    bool begun_before = false;  // some of it was there when this try began
     // commit
     StateLimits limits;
     std::optional<State> state;
@@ -83,12 +85,27 @@ struct Installer::Job final : io::Job {
         int failed = 0;
         io::FileId file = files.open(path, io::OpenMode::read_write, failed);
         if (file == io::kNoFile) return raftd::error(Errc::io, path + ": " + std::strerror(failed));
-        failed = files.sync(file).error;
+        if (begun_before) failed = write_again(files, file);
+        if (failed == 0) failed = files.sync(file).error;
         files.close(file);
         if (failed == 0) failed = files.rename(path, dir + "/" + name).error;
         if (failed == 0) failed = files.sync_dir(dir).error;
         if (failed != 0) return raftd::error(Errc::io, path + ": " + std::strerror(failed));
         return {};
+    }
+    /// After a sync that failed, what was written may be readable, and lost all the same: the next sync says
+    /// that all is well (H1). Whoever saw it fail is gone, so what it left is written once more.
+    static int write_again(io::Files& files, io::FileId file) {
+        std::vector<std::byte> part(kPartBytes);
+        for (uint64_t at = 0;;) {
+            io::FileResult got = files.read(file, at, part);
+            if (got.error != 0) return got.error;
+            if (got.bytes == 0) return 0;
+            io::FileResult put = files.write(file, at, ByteView(part).first(got.bytes));
+            if (put.error != 0) return put.error;
+            if (put.bytes != got.bytes) return ENOSPC;
+            at += got.bytes;
+        }
     }
     Result<void> compare(io::Files& files) {
         if (name == manifest.state.name) {
@@ -245,6 +262,7 @@ void Installer::check(std::string path) {
     job->what = Job::What::check;
     job->path = std::move(path);
     job->name = missing_.back();
+    job->begun_before = parts_.contains(job->path.substr(dir().size() + 1));
     submit(std::move(job), Stage::checking);
 }
 

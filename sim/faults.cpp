@@ -323,11 +323,13 @@ void Faults::leave_broken(uint32_t member, const std::set<uint32_t>& core) {
     }
 }
 
-/// As it is once its learners have been promoted: a leader may do that as soon as they have caught up.
-static Membership promoted(Membership of) {
+/// As it is once its learners have been promoted, but for those: a leader may do that as soon as they have
+/// caught up, in any order.
+static Membership promoted(Membership of, const std::set<uint32_t>& but = {}) {
     for (auto* half : {&of.now, &of.next})
         for (Member& member : *half)
-            if (member.promote) member.learner = member.promote = false;
+            if (member.promote && !but.contains(static_cast<uint32_t>(raw(member.id))))
+                member.learner = member.promote = false;
     return of;
 }
 
@@ -346,13 +348,16 @@ std::set<uint32_t> Faults::draw_core() {
         return ConfigTruth::majority(
             of, [&](NodeId id) { return core.contains(static_cast<uint32_t>(raw(id))); });
     };
+    // The worst that may come is that all are promoted but those of the core.
     auto need = [&](const Membership& of) {
+        const Membership all = promoted(of);
         for (uint32_t i : order)
-            if (!has_majority(of) && ConfigTruth::votes(of, NodeId{i})) core.insert(i);
+            if ((!has_majority(of) || !has_majority(promoted(of, core))) &&
+                ConfigTruth::votes(all, NodeId{i}))
+                core.insert(i);
     };
     const ConfigEntry& settled = configs.at(configs.settled());
     need(settled.what.membership);
-    need(promoted(settled.what.membership));
     if (random_.chance(0.3))
         for (uint32_t i : order)
             if (settled.what.infos.contains(NodeId{i}) && !cluster_.hit(i) && random_.chance(0.5))
@@ -361,10 +366,7 @@ std::set<uint32_t> Faults::draw_core() {
         before = core.size();
         for (uint32_t i : std::set<uint32_t>(core))
             for (auto ref : configs.stack(i))
-                if (configs.at(ref).index > settled.index) {
-                    need(configs.at(ref).what.membership);
-                    need(promoted(configs.at(ref).what.membership));
-                }
+                if (configs.at(ref).index > settled.index) need(configs.at(ref).what.membership);
         if (core.size() > before) reached_.hit(Reach::core_extended);
     }
     return core;

@@ -89,6 +89,7 @@ private:
     struct Member {
         bool alive = false, stale = false;
         std::vector<uint64_t> chains;  // of its log, by index; [0] is the base
+        uint64_t last_before_turn = 0;
         Term term{};
         raft::Role role{};
         Index commit{}, applied{}, removed_at{};

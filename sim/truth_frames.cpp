@@ -24,7 +24,12 @@ void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHe
             check_not_stale(from);
             said_term(from, Term{ok.term});
             Member& member = members_[from];
-            if (ok.match >= member.chains.size()) violated(from, "acknowledged an entry it doesn't have");
+            // Of the term before, said in the very turn in which a new leader's message cut it off.
+            if (Term{ok.term} < member.term && ok.match <= member.last_before_turn) break;
+            if (ok.match >= member.chains.size())
+                violated(from, "acknowledged entry " + std::to_string(ok.match) + " in term " +
+                                   std::to_string(ok.term) + ", and its log ends at " +
+                                   std::to_string(member.chains.size() - 1));
             if (ok.match > member.ok_index)
                 member.ok_index = ok.match, member.ok_chain = member.chains[ok.match];
             if (on_promise) on_promise(from, false);

@@ -88,6 +88,30 @@ TEST(SimCatchUp, WhatWasInstalledOutlivesAPowerCut) {
     EXPECT_EQ(cluster.installed(), 1u);
 }
 
+// A sync that failed has lost what was written, though it can still be read: after the restart, what is gone
+// on with must reach the disk nevertheless.
+TEST(SimCatchUp, WhatAFailedSyncLostIsWrittenAgain) {
+    CatchUp cluster(33);
+    const uint32_t member = cluster.follower();
+    cluster.fall_behind(member);
+    SimStorage& storage = cluster.cluster.storage(member);
+    cluster.cluster.expect_sync_failure(member);
+    uint64_t failed = 0;
+    storage.fault = [&failed](uint64_t, const DiskCall& call) {
+        const bool fails = failed == 0 && call.op == DiskOp::sync && call.path.ends_with(".part");
+        failed += fails;
+        return Verdict{fails ? EIO : 0};
+    };
+    cluster.cluster.start(member);
+    cluster.until([&] { return failed == 1 && !cluster.cluster.up(member); });
+    cluster.cluster.start(member);
+    cluster.until([&] { return cluster.installed() == 1; });
+    cluster.cluster.cut_power(member, CrashPolicy::lose_all());
+    cluster.run_for(milliseconds(100));
+    cluster.cluster.start(member);
+    cluster.expect_all_equal();
+}
+
 // Power cuts and kills at moments that lie closer and closer together, of the member and of who serves it.
 TEST(SimCatchUp, InterruptedAnywhereItGoesOn) {
     uint64_t cut = 0;
