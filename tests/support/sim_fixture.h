@@ -40,6 +40,29 @@ struct SimFixture {
         writer->start();
     }
 
+    /// Everybody applies all there is, and then has the same state.
+    void expect_states_equal() {
+        writer->set_appending(false);
+        until([&] {
+            for (uint32_t i = 1; i <= cluster.count(); ++i)
+                if (!cluster.up(i) || state(i).applied() != Index{cluster.truth().committed()}) return false;
+            return writer->outstanding() == 0;
+        });
+        for (uint32_t i = 1; i <= cluster.count(); ++i) {
+            cluster.truth().check_state(i, state(i));
+            EXPECT_EQ(state(i).digest(), state(1).digest());
+        }
+    }
+    /// Each member gives out all records.
+    void expect_read_whole() {
+        const auto wanted = static_cast<int64_t>(raw(cluster.truth().committed_lsn_end()) - 1);
+        for (uint32_t i = 1; i <= cluster.count(); ++i) {
+            writer->read_all(Cluster::name_of(i));
+            until([&] { return writer->whole_read() >= 0; });
+            EXPECT_EQ(writer->whole_read(), wanted) << "n" << i;
+        }
+    }
+
     /// 0: nobody leads.
     uint32_t leader() { return cluster.truth().leader(); }
     uint32_t follower() { return leader() == 1 ? 2 : 1; }

@@ -42,26 +42,14 @@ struct CatchUp : SimFixture {
         run_for(seconds(1));
     }
     void expect_all_equal() {
-        writer->set_appending(false);
-        until([&] {
-            for (uint32_t i = 1; i <= cluster.count(); ++i)
-                if (!cluster.up(i) || state(i).applied() != Index{cluster.truth().committed()}) return false;
-            return writer->outstanding() == 0;
-        });
+        expect_states_equal();
         for (uint32_t i = 1; i <= cluster.count(); ++i) {
-            cluster.truth().check_state(i, state(i));
-            EXPECT_EQ(state(i).digest(), state(1).digest());
             const auto* snapshot = cluster.node(i)->snapshot();
             ASSERT_NE(snapshot, nullptr);
             cluster.truth().check_archives(i, snapshot->archives);
             cluster.audit(i);
         }
-        for (uint32_t i = 1; i <= cluster.count(); ++i) {
-            writer->read_all(Cluster::name_of(i));
-            until([&] { return writer->whole_read() >= 0; });
-            EXPECT_EQ(writer->whole_read(),
-                      static_cast<int64_t>(raw(cluster.truth().committed_lsn_end()) - 1));
-        }
+        expect_read_whole();
     }
 };
 

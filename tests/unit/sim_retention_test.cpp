@@ -88,17 +88,9 @@ struct RetentionTest : SimFixture, testing::Test {
         cluster.start(hurt);
     }
     void expect_all_equal() {
-        writer->set_appending(false);
-        until([&] {
-            for (uint32_t i = 1; i <= cluster.count(); ++i)
-                if (!cluster.up(i) || state(i).applied() != Index{cluster.truth().committed()}) return false;
-            return writer->outstanding() == 0;
-        });
-        for (uint32_t i = 1; i <= cluster.count(); ++i) {
-            cluster.truth().check_state(i, state(i));
-            EXPECT_EQ(state(i).digest(), state(1).digest());
+        expect_states_equal();
+        for (uint32_t i = 1; i <= cluster.count(); ++i)
             EXPECT_EQ(state(i).first_index(), state(1).first_index());
-        }
     }
 
     std::unique_ptr<Asker> asker;

@@ -46,15 +46,9 @@ struct SnapshotTest : SimFixture, testing::Test {
     }
     /// All appended is applied by all, whose states and archives are equal and read back.
     void expect_all_equal() {
-        writer->set_appending(false);
-        until([&] {
-            for (uint32_t i = 1; i <= cluster.count(); ++i)
-                if (!cluster.up(i) || state(i).applied() != Index{cluster.truth().committed()}) return false;
-            return writer->outstanding() == 0;
-        });
+        expect_states_equal();
         run_for(seconds(2));
         for (uint32_t i = 1; i <= cluster.count(); ++i) {
-            cluster.truth().check_state(i, state(i));
             ASSERT_NE(cluster.node(i)->snapshot(), nullptr);
             const auto& archives = cluster.node(i)->snapshot()->archives;
             cluster.truth().check_archives(i, archives);
@@ -65,12 +59,7 @@ struct SnapshotTest : SimFixture, testing::Test {
             }
         }
         EXPECT_GT(reached[Reach::archives_compared], 0u);
-        for (uint32_t i = 1; i <= cluster.count(); ++i) {
-            const auto wanted = static_cast<int64_t>(raw(cluster.truth().committed_lsn_end()) - 1);
-            writer->read_all(Cluster::name_of(i));
-            until([&] { return writer->whole_read() >= 0; });
-            EXPECT_EQ(writer->whole_read(), wanted) << "n" << i;
-        }
+        expect_read_whole();
     }
 };
 

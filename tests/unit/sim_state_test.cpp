@@ -26,19 +26,6 @@ struct StateTest : SimFixture, testing::Test {
         run_for(seconds(4));
     }
 
-    /// Everybody has applied all there is, and has the same state.
-    void expect_all_equal() {
-        writer->set_appending(false);
-        until([&] {
-            for (uint32_t i = 1; i <= cluster.count(); ++i)
-                if (!cluster.up(i) || state(i).applied() != Index{cluster.truth().committed()}) return false;
-            return writer->outstanding() == 0;
-        });
-        for (uint32_t i = 1; i <= cluster.count(); ++i) {
-            cluster.truth().check_state(i, state(i));
-            EXPECT_EQ(state(i).digest(), state(1).digest());
-        }
-    }
     /// Where a member's state stands when it has just been started.
     Index applied_at_start(uint32_t member) {
         cluster.start(member);
@@ -66,7 +53,7 @@ TEST_F(StateTest, AStopLeavesItWholeInTheStore) {
     EXPECT_GT(applied, Index{100});
     run_for(milliseconds(1));
     EXPECT_EQ(applied_at_start(member), applied);
-    expect_all_equal();
+    expect_states_equal();
 }
 
 TEST_F(StateTest, AKillOrAPowerCutLosesAtMostItsNewestPart) {
@@ -84,7 +71,7 @@ TEST_F(StateTest, AKillOrAPowerCutLosesAtMostItsNewestPart) {
         }
         run_for(seconds(4));
     }
-    expect_all_equal();
+    expect_states_equal();
 }
 
 TEST_F(StateTest, WhateverBecomesOfTheStoreTheStateIsMadeAgainFromTheLog) {
@@ -102,7 +89,7 @@ TEST_F(StateTest, WhateverBecomesOfTheStoreTheStateIsMadeAgainFromTheLog) {
     EXPECT_EQ(without([](auto& store, auto& other) { store.copy_from(other); }), Index{0});
     EXPECT_GT(without([](auto& store, auto&) { store.roll_back(2); }), Index{0});
     EXPECT_EQ(without([](auto& store, auto&) { store.roll_back(1000); }), Index{0});
-    expect_all_equal();
+    expect_states_equal();
 }
 
 // H19: LevelDB takes nothing more after one refused write; the member goes on, and the store comes back.
@@ -126,7 +113,7 @@ TEST_F(StateTest, AStoreThatRefusesIsAnAlarmAndIsOpenedAnewWhenItCan) {
         EXPECT_GT(state(member).applied(), Index{0});
         run_for(seconds(3));
     }
-    expect_all_equal();
+    expect_states_equal();
 }
 
 TEST_F(StateTest, AStoreThatCannotBeOpenedAtAStartIsNeverARefusal) {
@@ -140,7 +127,7 @@ TEST_F(StateTest, AStoreThatCannotBeOpenedAtAStartIsNeverARefusal) {
     run_for(seconds(40));
     cluster.kill(member);
     EXPECT_GT(applied_at_start(member), Index{100});
-    expect_all_equal();
+    expect_states_equal();
 }
 
 // Not in one turn: behind a long log the member still answers in between.
@@ -159,7 +146,7 @@ TEST_F(StateTest, ALongLogIsAppliedInManyTurns) {
     });
     EXPECT_GT(raw(seen), 3000u);
     EXPECT_GT(steps, 1u);
-    expect_all_equal();
+    expect_states_equal();
 }
 
 }  // namespace
