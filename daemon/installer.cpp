@@ -38,7 +38,7 @@ struct Installer::Job final : io::Job {
     // check: this file, which was fetched whole, gets its name
     std::string path, name;
     bool begun_before = false;  // some of it was there when this try began
-    // commit
+    // commit; `path` and `name`: the fetched state, unless it was there already
     StateLimits limits;
     std::optional<State> state;
 
@@ -67,11 +67,10 @@ struct Installer::Job final : io::Job {
             parts[found] = files.size(file).bytes;
             files.close(file);
         }
-        // Equal states may be stored as different bytes, so one fetched from another member doesn't do.
-        if (here.contains(manifest.state.name) && !snapshot::StateFile::open(files, dir, manifest.state)) {
-            (void)files.remove(dir + "/" + manifest.state.name);
+        // Equal states may be stored as different bytes, so one of the same entry from elsewhere doesn't do.
+        // It stays: it may be what this member's own compaction has just made.
+        if (here.contains(manifest.state.name) && !snapshot::StateFile::open(files, dir, manifest.state))
             here.erase(manifest.state.name);
-        }
         return {};
     }
 
@@ -88,7 +87,13 @@ struct Installer::Job final : io::Job {
         if (begun_before) failed = write_again(files, file);
         if (failed == 0) failed = files.sync(file).error;
         files.close(file);
-        if (failed == 0) failed = files.rename(path, dir + "/" + name).error;
+        if (failed != 0) return raftd::error(Errc::io, path + ": " + std::strerror(failed));
+        // The state waits for the commit: until compaction is held there may be another file of its name,
+        // which this member's own snapshot needs. An archive's name is that of its content.
+        return name == manifest.state.name ? Result<void>() : name_it(files);
+    }
+    Result<void> name_it(io::Files& files) {
+        int failed = files.rename(path, dir + "/" + name).error;
         if (failed == 0) failed = files.sync_dir(dir).error;
         if (failed != 0) return raftd::error(Errc::io, path + ": " + std::strerror(failed));
         return {};
@@ -127,6 +132,7 @@ struct Installer::Job final : io::Job {
 
     /// The state is loaded first: what can't be read must never be in force.
     Result<void> commit(io::Files& files) {
+        if (!path.empty()) TRY_VOID(name_it(files));
         TRY(file, snapshot::StateFile::open(files, dir, manifest.state));
         TRY(loaded, State::load(limits, file));
         if (loaded.point() != manifest.at)
@@ -235,6 +241,7 @@ void Installer::list() {
 
 void Installer::listed(Job& job) {
     parts_ = std::move(job.parts);
+    state_path_.clear();
     missing_.clear();
     // The state first: its file is the one that the source replaces with its next snapshot.
     for (auto archive = manifest_.archives.rbegin(); archive != manifest_.archives.rend(); ++archive)
@@ -270,6 +277,8 @@ void Installer::commit() {
     if (overtaken()) return give_up("the log is further already");
     auto job = std::make_unique<Job>();
     job->what = Job::What::commit;
+    job->path = state_path_;
+    job->name = manifest_.state.name;
     job->limits = context_.options.state_limits;
     submit(std::move(job), Stage::committing);
 }
@@ -280,7 +289,10 @@ void Installer::completed(io::Completed& done) {
     if (job.error) return try_again(job.error->what);
     switch (job.what) {
         case Job::What::list: return listed(job);
-        case Job::What::check: missing_.pop_back(); return next_file();
+        case Job::What::check:
+            if (job.name == manifest_.state.name) state_path_ = job.path;
+            missing_.pop_back();
+            return next_file();
         case Job::What::commit: return committed(job);
     }
 }

@@ -74,6 +74,7 @@ private:
     snapshot::SnapshotManifest manifest_;  // being brought here
     std::vector<std::string> missing_;     // files still to be fetched, the next one last
     std::map<std::string, uint64_t> parts_;
+    std::string state_path_;  // of the fetched state; empty: it was there under its name
     Instant began_at_{};
 };
 

@@ -170,6 +170,7 @@ void SimNetwork::fire(uint32_t kind, uint64_t data) {
     } else if (kind == stray) {
         Stray late = std::move(strays_[data]);
         strays_free_.push_back(static_cast<uint32_t>(data));
+        if (kernel_.now() > strays_until_) return;
         Conn* conn = find(late.conn);
         size_t end = late.conn & 1;
         if (conn != nullptr && conn->ends[end].endpoint != nullptr && conn->ends[end].up &&
@@ -224,6 +225,7 @@ void SimNetwork::heal_all() {
 void SimNetwork::calm(const NetModel& good) {
     model = good;
     heal_all();
+    strays_until_ = kernel_.now() + good.stray_max;  // heartbeats a minute old keep a dead leader alive
     for (Conn& conn : conns_) {
         for (size_t end = 0; end < 2 && conn.used; ++end) {
             End& mine = conn.ends[end];

@@ -148,6 +148,7 @@ private:
     std::map<std::pair<uint32_t, uint32_t>, Duration> slow_;
     std::set<uint32_t> down_;
     std::vector<Stray> strays_;
+    Instant strays_until_ = kNever;
     std::vector<uint32_t> strays_free_;
     std::vector<Endpoint*> touched_;  // got events in this fire: their turn comes at its end
     bool patrolling_ = false;
