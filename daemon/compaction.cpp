@@ -62,6 +62,7 @@ struct Compaction::Job final : io::Job {
     std::optional<snapshot::SnapshotManifest> manifest;
     std::string dir;
     std::vector<std::string> superseded;  // then removed
+    bool releases = false;                // the snapshot in force, without what was trimmed
 
     std::optional<Error> error;
 
@@ -102,6 +103,7 @@ LogPoint Compaction::archived_upto() const { return made_.empty() ? begin() : ma
 void Compaction::turn() {
     take_saved();
     if (!under_way_ && !hold_ && target_ && context_.now >= retry_at_) go_on();
+    if (can_release()) release();
     if (drop_due_) drop_segments();
 }
 
@@ -177,7 +179,7 @@ void Compaction::commit() {
         job->superseded.push_back(newest_->state.name);
         job->superseded.push_back(newest_name_);
     }
-    drop_trimmed(*job);
+    drop_trimmed(*job, target_->point.first_index);
     keep_pinned(*job);
     committing_ = true;
     if (planted(PlantedBug::drop_before_snapshot)) wal_.drop_below(target_->point.at);
@@ -204,14 +206,36 @@ bool Compaction::pin(uint64_t holder) {
 }
 
 /// Whole archives that readers may no longer ask for; the last one stays, as the snapshot ends with it.
-void Compaction::drop_trimmed(Job& job) {
+void Compaction::drop_trimmed(Job& job, Index first_index) {
     std::vector<snapshot::ArchiveInfo>& archives = job.manifest->archives;
     auto kept = archives.begin();
-    while (kept + 1 < archives.end() && kept->last() < target_->point.first_index) {
+    while (kept + 1 < archives.end() && kept->last() < first_index) {
         job.superseded.push_back(kept->name());
         ++kept;
     }
     archives.erase(archives.begin(), kept);
+}
+
+/// A trim has freed archives, and nothing is under way that would let them go besides.
+bool Compaction::can_release() const {
+    if (under_way_ || hold_ || target_ || !newest_ || context_.now < retry_at_) return false;
+    return newest_->archives.size() > 1 && newest_->archives.front().last() < applier_.state().first_index();
+}
+
+/// The same snapshot without them. To wait for the next one could be for ever: on a full disk no record comes
+/// that would end an archive, and a trim is how room is made.
+void Compaction::release() {
+    auto job = std::make_unique<Job>();
+    job->manifest = *newest_;
+    ++job->manifest->revision;
+    job->dir = dir();
+    job->superseded = std::exchange(superseded_, {});
+    job->superseded.push_back(newest_name_);
+    drop_trimmed(*job, applier_.state().first_index());
+    keep_pinned(*job);
+    committing_ = true;
+    job->releases = true;
+    submit(std::move(job));
 }
 
 snapshot::SnapshotManifest Compaction::manifest() const {
@@ -265,12 +289,17 @@ void Compaction::committed(Job& job) {
     }
     newest_ = std::move(job.manifest);
     newest_name_ = newest_->name();
-    const uint64_t made = made_.size();
-    made_.clear();
     reader_.set_archives(newest_->archives);
     if (failures_ != 0) context_.log(LogLevel::info, "snapshot_works_again")("failures", failures_);
     failures_ = 0;
     trouble_.clear();
+    if (job.releases) {
+        context_.log(LogLevel::info, "archives_released")("archives", newest_->archives.size())(
+            "first_index", raw(newest_->begin().index) + 1);
+        return;
+    }
+    const uint64_t made = made_.size();
+    made_.clear();
     drop_due_ = true;
     context_.log(LogLevel::info, "snapshot_taken")("index", raw(newest_->at.index))(
         "lsn", raw(newest_->at.lsn_next) - 1)("archives", newest_->archives.size())("new", made)(

@@ -60,7 +60,9 @@ private:
     void drop_segments();
     void failed(const std::string& why);
     snapshot::SnapshotManifest manifest() const;
-    void drop_trimmed(Job& job);
+    bool can_release() const;
+    void release();
+    void drop_trimmed(Job& job, Index first_index);
     void keep_pinned(Job& job);
     LogPoint begin() const;
     LogPoint archived_upto() const;

@@ -98,6 +98,29 @@ class Retention(unittest.TestCase):
         self.assertEqual(done.stdout, numbers(10, 25))
         self.assertIn("warning", done.stderr)
 
+    def test_a_trim_gives_room_back_at_once(self):
+        # Nothing is appended any more, as on a full disk, so no later snapshot would let the files go.
+        for part in range(3):
+            self.run_("append", stdin=numbers(part * 1000 + 1, part * 1000 + 1000))
+            self.run_("snapshot", "take")
+
+        def archives():
+            return [len(list((self.cluster.folder / name / "data" / "snapshot").glob("*.zst")))
+                    for name in self.cluster.names]
+        self.assertEqual(archives(), [3, 3, 3])
+        self.run_("trim", "--before", 1500)
+        until(lambda: archives() == [2, 2, 2], "the first archive goes")
+        self.assertEqual(self.run_("tail", "-n", "all").stdout, numbers(1500, 3000))
+        self.run_("trim", "--before", 3001)
+        until(lambda: archives() == [1, 1, 1], "all go but the one that the snapshot ends with")
+        for name in self.cluster.names:
+            self.run_("restart", name)
+        self.run_("wait", "healthy")
+        self.run_("append", stdin=numbers(3001, 3010))
+        self.assertEqual(self.run_("tail", "-n", "all").stdout, numbers(3001, 3010))
+        self.assertEqual(json.loads(self.run_("snapshot", "take", "-o", "json").stdout)["identical"], True)
+        self.assertTrue(json.loads(self.run_("snapshot", "verify", "-o", "json").stdout)["good"])
+
     def test_the_policy_trims_by_itself(self):
         shown = self.document("retention", "show")
         self.assertEqual([shown[name] for name in ("bytes", "age_ms", "records", "below_checkpoint")],
