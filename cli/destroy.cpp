@@ -36,7 +36,8 @@ void remove_member(const LocalMember& member) {
     fs::remove_all(fs::path(member.data_dir) / "wal", ignored);
     fs::remove_all(fs::path(member.data_dir) / "snapshot", ignored);
     fs::remove_all(fs::path(member.data_dir) / "state", ignored);
-    for (const char* name : {"boots", "boots.tmp", "admin.sock", "LOCK", "identity.toml"})
+    for (const char* name :
+         {"boots", "boots.tmp", "freeze", "freeze.tmp", "admin.sock", "LOCK", "identity.toml"})
         fs::remove(fs::path(member.data_dir) / name, ignored);
     fs::remove(member.data_dir, ignored);
     for (const char* name : {"raftd.toml", "raftd.log", "raftd.log.1", "raftd.pid"})

@@ -19,6 +19,13 @@ constexpr Alarm kAlarms[] = {
      "set the clock (NTP) on that machine"},
     {"chain_mismatch", "saw another history than its own from a peer",
      "compare the members with raftctl status -o json before anything else; don't remove data"},
+    {"archive_mismatch", "has another archive than a member that it compared with",
+     "raftctl verify --deep says whose files differ, and where; nothing is removed meanwhile"},
+    {"state_mismatch", "has another replicated state than a member that it compared with",
+     "raftctl verify --deep says which members differ; nothing is removed meanwhile"},
+    {"damaged", "has a file that isn't what it was",
+     "the others have the same entries: raftctl member replace makes the member anew from them"},
+    {"frozen", "compacts and removes nothing for a while, so its disk fills", "raftctl thaw ends that"},
     {"state_store", "can't write its replicated state's store; nothing is lost, the log has it all",
      "make room on its disk, and look at its permissions: raftctl doctor"},
 };

@@ -20,6 +20,7 @@
 #include "cli/failover.h"
 #include "cli/fault.h"
 #include "cli/feature.h"
+#include "cli/freeze.h"
 #include "cli/help.h"
 #include "cli/init.h"
 #include "cli/logs.h"
@@ -69,6 +70,7 @@ struct Line {
     VerifyOptions verify;
     SaveOptions save;
     RestoreOptions restore;
+    FreezeOptions freeze;
     RecoverOptions recover;
     ConfigOptions config;
     TrimOptions trim;

@@ -49,6 +49,9 @@ std::string text_table(const ClusterView& view) {
         }
         const pb::Status& status = *member.status;
         std::string lag = member.lag_records ? std::to_string(*member.lag_records) : "-";
+        if (status.frozen_left_ms() != 0)
+            where += "  frozen for " + text_of_duration(milliseconds(static_cast<int64_t>(
+                                           (status.frozen_left_ms() + 999) / 1000 * 1000)));
         rows.push_back({member.name, status.role(), "up", std::to_string(status.term()),
                         std::to_string(status.commit_lsn()), lag, text_of_bytes(status.wal_bytes()), where});
     }
@@ -93,6 +96,10 @@ Json json_of(const MemberView& member) {
         json.add("rtt_ms", member.rtt_ms).add("sync_p99_ms", status->sync_p99_ms());
         json.add("uptime_s", status->uptime_ms() / 1000).add("version", status->version());
     }
+    if (status != nullptr && status->frozen_left_ms() != 0)
+        json.add("frozen_s", (status->frozen_left_ms() + 999) / 1000);
+    else
+        json.null("frozen_s");
     Json alarms = Json::array();
     if (status != nullptr)
         for (const std::string& alarm : status->alarms()) alarms.add(alarm);

@@ -3,6 +3,7 @@
 #include "base/uuid.h"
 #include "daemon/fault_requests.h"
 #include "daemon/feature_changes.h"
+#include "daemon/freeze_requests.h"
 #include "daemon/pump.h"
 #include "daemon/replies.h"
 #include "daemon/retention_requests.h"
@@ -90,9 +91,11 @@ bool Admin::request(ClientConn& conn, const io::Frame& frame, NodeId leader) {
     if (snapshots_ != nullptr && snapshots_->request(conn, frame.stream, request)) return true;
     if (verify_ != nullptr && verify_->request(conn, frame.stream, request)) return true;
     if (saves_ != nullptr && saves_->request(conn, frame.stream, request)) return true;
+    if (freeze_ != nullptr && freeze_->request(conn, frame.stream, request)) return true;
     pb::Answer answer;
     if (request.has_status()) {
         fill_status(*answer.mutable_status(), leader);
+        if (freeze_ != nullptr) freeze_->fill(*answer.mutable_status());
     } else if (request.has_events()) {
         fill_events(*answer.mutable_events(), request.events());
     } else if (request.has_dump()) {

@@ -18,6 +18,7 @@ namespace raftd::daemon {
 
 class FaultRequests;
 class FeatureChanges;
+class FreezeRequests;
 class Pump;
 class RetentionRequests;
 class Saves;
@@ -37,6 +38,7 @@ public:
         faults_ = &faults;
     }
     void attach(RetentionRequests& retention) { retention_ = &retention; }
+    void attach(FreezeRequests& freeze) { freeze_ = &freeze; }
     void attach(VerifyRequests& verify) { verify_ = &verify; }
     void attach(SnapshotRequests& snapshots, Saves& saves) {
         snapshots_ = &snapshots;
@@ -60,6 +62,7 @@ private:
     FaultRequests* faults_ = nullptr;
     RetentionRequests* retention_ = nullptr;
     SnapshotRequests* snapshots_ = nullptr;
+    FreezeRequests* freeze_ = nullptr;
     VerifyRequests* verify_ = nullptr;
     Saves* saves_ = nullptr;
 };

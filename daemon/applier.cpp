@@ -14,6 +14,8 @@ constexpr uint64_t kReadBytes = 4u << 20;
 constexpr Duration kReadAgainAfter = seconds(1);
 
 constexpr uint64_t kWriteAtBytes = 1u << 20;
+/// A larger state isn't loaded a second time for its digest at each archive's end.
+constexpr uint64_t kDigestBytesMax = 8u << 20;
 constexpr Duration kWriteWithin = seconds(1);
 constexpr Duration kWriteWithinBehind = seconds(5);
 /// The feature level that brought archives.
@@ -52,12 +54,17 @@ struct Applier::StoreJob final : io::Job {
     std::optional<StatePoint> end;  // write: then save the state there as a file
     std::string dir;                // of that file
     std::optional<Result<snapshot::StateFileInfo>> file;
+    std::optional<StateLimits> limits;  // write: the state there is compared with the others' (H13)
+    uint64_t digest = 0;
     std::optional<Error> error;
 
     void run(io::Files& files) noexcept override {
         auto done = what == What::write ? write() : open();
         if (!done) error = done.error();
-        if (done && end) file = snapshot::write_state_file(files, dir, end->at, *store);
+        if (!done || !end) return;
+        file = snapshot::write_state_file(files, dir, end->at, *store);
+        if (!limits) return;
+        if (auto state = State::load(*limits, *store)) digest = state->digest();
     }
     Result<void> write() {
         if (!batch.keys.empty()) TRY_VOID(store->write(batch));
@@ -233,6 +240,7 @@ void Applier::write_now() {
         job->batch = std::exchange(end_batch_, {});
         job->end = std::exchange(end_wanted_, std::nullopt);
         job->dir = context_.dir.path + "/snapshot";
+        if (state_.bytes() <= kDigestBytesMax) job->limits = state_.limits();
     } else {
         take_dirty(job->batch);
         job->flush = std::exchange(flush_wanted_, false);
@@ -297,7 +305,7 @@ void Applier::write_done(StoreJob& job) {
         if (job.end) saved_ = StateSaved{std::move(*job.end), *job.error};
         return failed(*job.error);  // the store goes with the job
     }
-    if (job.end) saved_ = StateSaved{std::move(*job.end), std::move(*job.file)};
+    if (job.end) saved_ = StateSaved{std::move(*job.end), std::move(*job.file), job.digest};
     store_ = std::move(job.store);
     stored_ = job.batch.mark.applied;
     failures_ = 0;

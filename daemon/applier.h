@@ -55,6 +55,7 @@ struct StatePoint {
 struct StateSaved {
     StatePoint point;
     Result<snapshot::StateFileInfo> file;
+    uint64_t digest = 0;  // of the state; 0: it is too large to be looked at each time
 };
 
 class Applier {

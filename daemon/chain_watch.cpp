@@ -21,8 +21,8 @@ void ChainWatch::append_refused(NodeId from, const PeerMessage& message, Replica
     std::optional<Index> keep = replica_.core().keep_upto(append, message.entries);
     std::optional<LogPoint> point = keep ? replica_.point_at(*keep) : std::nullopt;
     if (point) dispute_ = Dispute{append.term, *point};
-    if (!std::has_single_bit(seen)) return;
     bool chain = why == Replica::Accepted::bad_chain;
+    if (!std::has_single_bit(seen)) return;
     context_.log(LogLevel::error, chain ? "append_chain_mismatch" : "append_body_bad")("peer", raw(from))(
         "index", raw(append.prev.index) + 1)("my_index", point ? raw(point->index) : 0)(
         "my_chain", point ? to_hex(point->chain) : "")("seen", seen);
@@ -61,6 +61,7 @@ void ChainWatch::contradicted(NodeId from, const LogPoint& mine, uint64_t chain)
     if (++context_.counters.chain_mismatches == 1)
         context_.log(LogLevel::error, "history_differs")("peer", raw(from))("index", raw(mine.index))(
             "chain", to_hex(mine.chain))("peer_chain", to_hex(chain));
+    if (freeze_ != nullptr) freeze_->difference(mine.index);
     if (replica_.core().role() == raft::Role::leader)
         replica_.step(context_.now, raft::ev::Contradicted{from, mine.index});
 }

@@ -7,7 +7,7 @@
 
 #include <optional>
 
-#include "daemon/context.h"
+#include "daemon/freeze.h"
 #include "daemon/replica.h"
 #include "proto/peer.h"
 
@@ -16,6 +16,10 @@ namespace raftd::daemon {
 class ChainWatch {
 public:
     ChainWatch(Context& context, Replica& replica) : context_(context), replica_(replica) {}
+
+    /// A difference of what is committed freezes compaction on all members. An append that doesn't fit does
+    /// not: it may have been damaged on its way.
+    void attach(Freeze& freeze) { freeze_ = &freeze; }
 
     /// An append whose first new entry doesn't fit my log, or isn't what its own checksums say: nothing of it
     /// was taken. From now on my answers say where my log ends that the leader's doesn't continue.
@@ -40,6 +44,7 @@ private:
     Context& context_;
     Replica& replica_;
     std::optional<Dispute> dispute_;
+    Freeze* freeze_ = nullptr;
 };
 
 }  // namespace raftd::daemon

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/planted.h"
+#include "daemon/freeze.h"
 
 namespace raftd::daemon {
 namespace {
@@ -12,6 +13,8 @@ namespace {
 constexpr uint64_t kPieceBytes = 1u << 20;  // read and archived at once
 constexpr Duration kRetryAfter = seconds(1);
 constexpr uint32_t kRetryDoublings = 6;  // 1 s to 64 s between tries
+constexpr size_t kDigestsKept = 64;
+constexpr size_t kSweepFrom = 8;  // files that are in nobody's way
 
 snapshot::SnapshotConfig config_of(Index index, std::string_view body) {
     std::optional<Configuration> config = decode_configuration(index, as_bytes(body));
@@ -63,11 +66,12 @@ struct Compaction::Job final : io::Job {
     std::string dir;
     std::vector<std::string> superseded;  // then removed
     bool releases = false;                // the snapshot in force, without what was trimmed
+    bool sweeps = false;                  // only that
 
     std::optional<Error> error;
 
     void run(io::Files& files) noexcept override {
-        Result<void> done = manifest ? commit(files) : archive(files);
+        Result<void> done = manifest || sweeps ? commit(files) : archive(files);
         if (!done) error = done.error();
     }
     Result<void> archive(io::Files& files) {
@@ -75,7 +79,7 @@ struct Compaction::Job final : io::Job {
         return {};
     }
     Result<void> commit(io::Files& files) {
-        TRY_VOID(snapshot::put_in_force(files, dir, *manifest));
+        if (manifest) TRY_VOID(snapshot::put_in_force(files, dir, *manifest));
         // What stays here takes room until the next start, and nothing else.
         for (const std::string& name : superseded) (void)files.remove(dir + "/" + name);
         return {};
@@ -102,9 +106,28 @@ LogPoint Compaction::archived_upto() const { return made_.empty() ? begin() : ma
 
 void Compaction::turn() {
     take_saved();
+    if (frozen()) return sweep();
     if (!under_way_ && !hold_ && target_ && context_.now >= retry_at_) go_on();
     if (can_release()) release();
     if (drop_due_) drop_segments();
+}
+
+bool Compaction::frozen() const { return freeze_ != nullptr && freeze_->on(); }
+
+uint64_t Compaction::state_digest(Index end) const {
+    auto found = digests_.find(end);
+    return found != digests_.end() ? found->second : 0;
+}
+
+/// Each archive's end saves the state, and of those that are held back only the newest is needed.
+void Compaction::sweep() {
+    if (under_way_ || hold_ || superseded_.size() < kSweepFrom) return;
+    auto job = std::make_unique<Job>();
+    job->dir = dir();
+    job->sweeps = true;
+    job->superseded = std::exchange(superseded_, {});
+    keep_pinned(*job);
+    if (!job->superseded.empty()) submit(std::move(job));
 }
 
 void Compaction::take_saved() {
@@ -113,6 +136,8 @@ void Compaction::take_saved() {
     if (!saved->file) return failed(saved->file.error().what);
     context_.log(LogLevel::debug, "state_saved")("index", raw(saved->point.at.index))("bytes",
                                                                                       saved->file->bytes);
+    digests_[saved->point.at.index] = saved->digest;
+    if (digests_.size() > kDigestsKept) digests_.erase(digests_.begin());
     if (newest_ && saved->point.at.index <= newest_->at.index) {  // an installed one is further
         if (saved->file->name != newest_->state.name) superseded_.push_back(saved->file->name);
         return;
@@ -127,7 +152,7 @@ void Compaction::take_saved() {
 }
 
 Instant Compaction::deadline() const {
-    return target_ && !under_way_ && !hold_ ? std::max(retry_at_, context_.now) : kNever;
+    return target_ && !under_way_ && !hold_ && !frozen() ? std::max(retry_at_, context_.now) : kNever;
 }
 
 /// The next piece of the log, or the manifest when all of it is archived.
@@ -264,6 +289,7 @@ void Compaction::submit(std::unique_ptr<Job> job) {
 void Compaction::completed(io::Completed& done) {
     under_way_ = false;
     auto& job = *static_cast<Job*>(done.job.get());
+    if (job.sweeps) return;
     if (job.manifest)
         committed(job);
     else

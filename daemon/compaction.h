@@ -18,6 +18,8 @@
 
 namespace raftd::daemon {
 
+class Freeze;
+
 class Compaction {
 public:
     Compaction(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Applier& applier);
@@ -42,6 +44,11 @@ public:
     /// is being put in force, or there is none: ask again. `holder` is any number of the caller's.
     bool pin(uint64_t holder);
     void unpin(uint64_t holder) { pinned_.erase(holder); }
+    /// While that is on, nothing is begun and nothing goes; what waited is done behind it.
+    void attach(const Freeze& freeze) { freeze_ = &freeze; }
+    bool frozen() const;
+    /// Of the replicated state where an archive ended lately; 0: not known.
+    uint64_t state_digest(Index end) const;
     /// Something is being written or waits to be.
     bool busy() const { return target_.has_value(); }
 
@@ -64,6 +71,7 @@ private:
     void release();
     void drop_trimmed(Job& job, Index first_index);
     void keep_pinned(Job& job);
+    void sweep();
     LogPoint begin() const;
     LogPoint archived_upto() const;
     std::string dir() const { return context_.dir.path + "/snapshot"; }
@@ -82,8 +90,10 @@ private:
     std::unique_ptr<Maker> maker_;                      // nothing: with a job, or not begun
     std::vector<std::string> superseded_;               // files that no manifest in force names
     std::map<uint64_t, std::set<std::string>> pinned_;  // names, by holder
-    bool under_way_ = false;                            // a read or a job
-    bool committing_ = false;                           // it is the job that renames CURRENT
+    std::map<Index, uint64_t> digests_;                 // of states, by the archive's end; the newest ones
+    const Freeze* freeze_ = nullptr;
+    bool under_way_ = false;   // a read or a job
+    bool committing_ = false;  // it is the job that renames CURRENT
     bool drop_due_ = true;
     bool hold_ = false;
     Instant began_at_{}, retry_at_{};

@@ -25,6 +25,7 @@ enum class TokenTag : uint8_t {
     install = 10,
     verify_back = 11,
     save = 12,
+    freeze = 13,
 };
 constexpr io::Token make_token(TokenTag tag, uint64_t number) {
     return io::Token{uint64_t{static_cast<uint8_t>(tag)} << 56 | number};

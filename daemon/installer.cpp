@@ -178,13 +178,13 @@ void Installer::turn() {
             // Nobody offers one any more: the log reaches after all.
             if (context_.now >= wanted_at_ + context_.options.settings.raft.election_timeout * 10)
                 return give_up("it is no longer wanted");
-            if (context_.now >= again_at_ && peers_.linked(wanted_.from)) dial();
+            if (context_.now >= again_at_ && !frozen() && peers_.linked(wanted_.from)) dial();
             return;
         case Stage::manifest:
             if (fetch_.connected() && !fetch_.busy()) fetch_.ask_manifest();
             return;
         case Stage::holding:
-            if (compaction_.held()) commit();
+            if (compaction_.held() && !frozen()) commit();
             return;
         default: return;
     }
@@ -194,6 +194,12 @@ Instant Installer::deadline() const {
     Instant at = fetch_.deadline();
     if (stage_ == Stage::waiting) at = std::min(at, std::max(again_at_, context_.now + milliseconds(20)));
     return at;
+}
+
+/// What would be replaced may be the evidence; who has nothing may begin.
+bool Installer::frozen() const {
+    const bool empty = !compaction_.newest() && replica_.core().last() == context_.dir.base.index;
+    return compaction_.frozen() && !empty;
 }
 
 void Installer::dial() {
@@ -222,6 +228,8 @@ void Installer::take_manifest(const std::string& text) {
         manifest_.genesis_hash != snapshot::genesis_point(context_.dir.current.genesis).chain)
         return try_again("the source's snapshot is of another cluster");
     if (overtaken()) return give_up("the log is further already");
+    if (archives_ != nullptr && !archives_->agrees(fetch_.source(), manifest_.archives))
+        return try_again("the source's archives differ from those here");
     manifest_.genesis_name = context_.dir.current.genesis_name;
     list();
 }

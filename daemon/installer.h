@@ -24,6 +24,8 @@ public:
               Compaction& compaction);
     ~Installer();
 
+    void attach(ArchiveWatch& archives) { archives_ = &archives; }
+
     /// The leader says so again and again until its log reaches this one.
     void wanted(const raft::Output::Install& install);
     void bulk(const Peers::Bulk& change) { fetch_.bulk(change); }
@@ -57,6 +59,7 @@ private:
     void try_again(std::string_view why);
     void give_up(std::string_view why);
     void submit(std::unique_ptr<Job> job, Stage stage);
+    bool frozen() const;
     bool overtaken() const { return !replica_.core().may_install(manifest_.at.id()); }
     std::string dir() const { return context_.dir.path + "/snapshot"; }
 
@@ -66,6 +69,7 @@ private:
     Pump& pump_;
     Applier& applier_;
     Compaction& compaction_;
+    ArchiveWatch* archives_ = nullptr;
     FileFetch fetch_;
     Stage stage_ = Stage::idle;
     raft::Output::Install wanted_{};

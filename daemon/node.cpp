@@ -11,6 +11,7 @@
 #include "daemon/fault_requests.h"
 #include "daemon/feature_changes.h"
 #include "daemon/file_server.h"
+#include "daemon/freeze_requests.h"
 #include "daemon/installer.h"
 #include "daemon/leaving.h"
 #include "daemon/pump.h"
@@ -66,6 +67,9 @@ struct Node::Parts {
     SnapshotRequests snapshots{context, replica, clients, reader, applier, compaction};
     Saves saves{context, clients, applier.state(), compaction};
     FaultRequests fault_requests{context, replica, peers};
+    Freeze freeze{context};
+    FreezeRequests freeze_requests{context, clients, freeze};
+    ArchiveWatch archives{context, reader, compaction, freeze};
     Verifier verifier{context, *wal, reader, compaction};
     VerifyRequests verify_requests{context, replica, clients, *wal, reader, applier, pump, verifier};
     uint64_t members_version = 1;  // of replica.members(), as the peers know them
@@ -111,6 +115,12 @@ struct Node::Parts {
         admin.attach(retention_requests);
         pump.attach(compaction);
         pump.attach(verifier);
+        pump.attach(freeze, archives);
+        compaction.attach(freeze);
+        chains.attach(freeze);
+        installer.attach(archives);
+        retention.attach(freeze);
+        retention_requests.attach(freeze);
         applier.attach(&producers);
         applier.attach(&retention);
         applier.attach(&retention_requests);
@@ -199,6 +209,7 @@ Result<void> Node::start() {
     parts_->admin.attach(parts_->features, parts_->fault_requests);
     parts_->admin.attach(parts_->verify_requests);
     parts_->admin.attach(parts_->snapshots, parts_->saves);
+    parts_->admin.attach(parts_->freeze_requests);
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
     TRY(me, own_place(context));
@@ -247,6 +258,8 @@ void Node::end_turn(Instant now) {
     parts.drain_log();
     parts.files();
     parts.pump.turn();
+    parts.freeze.turn();
+    parts.freeze_requests.turn();
     parts.compaction.turn();
     parts.verifier.turn();
     parts.follow_members();
@@ -286,6 +299,9 @@ const snapshot::SnapshotManifest* Node::snapshot() const {
     const auto& newest = parts_->compaction.newest();
     return newest ? &*newest : nullptr;
 }
+bool Node::says_members_differ() const {
+    return parts_->freeze.on() && parts_->freeze.why() == Freeze::Why::differs;
+}
 std::string Node::dump() const { return parts_->admin.dump(); }
 Faults& Node::faults() { return parts_->peers.faults(); }
 std::vector<std::byte> Node::black_box() const { return parts_->replica.black_box().bytes(); }
@@ -313,6 +329,7 @@ void Node::Parts::bulk_frame(NodeId peer, const io::Frame& frame) {
 }
 
 void Node::Parts::deliver(Peers::Incoming& incoming) {
+    if (context.members.contains(incoming.from)) freeze.heard(incoming.message.freeze);
     if (incoming.message.trailer) after_trailer(incoming.from, incoming.message);
     if (std::holds_alternative<raft::msg::Append>(incoming.message.message))
         pump.append_from(incoming.from, std::move(incoming.message));
@@ -331,6 +348,7 @@ void Node::Parts::after_trailer(NodeId from, const PeerMessage& message) {
     }
     Term term = std::visit([](const auto& what) { return what.term; }, message.message);
     chains.heard(from, term, trailer, pump.committed());
+    archives.heard(from, trailer);
 }
 
 void Node::Parts::on(io::Completed& done) {
@@ -342,6 +360,7 @@ void Node::Parts::on(io::Completed& done) {
         case TokenTag::archive: reader.completed(done); return drain_log();
         case TokenTag::compact: return compaction.completed(done);
         case TokenTag::verify_back: return verifier.completed(done);
+        case TokenTag::freeze: return freeze.completed(done);
         case TokenTag::serve: return file_server.completed(done);
         case TokenTag::fetch:
         case TokenTag::install: return installer.completed(done);
@@ -445,10 +464,10 @@ void Node::Parts::tick() {
 
 Instant Node::Parts::deadline() {
     if (pump.more()) return context.now;
-    Instant at =
-        std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
-                  applier.deadline(), compaction.deadline(), leaving.deadline(), retention.deadline(),
-                  installer.deadline(), verifier.deadline(), tails.deadline(), saves.deadline()});
+    Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
+                           applier.deadline(), compaction.deadline(), leaving.deadline(),
+                           retention.deadline(), installer.deadline(), verifier.deadline(), tails.deadline(),
+                           saves.deadline(), freeze.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);

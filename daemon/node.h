@@ -71,6 +71,7 @@ public:
     const State& state() const;                         // the replicated state, as far as it is applied
     const Members& members() const;                     // the configurations of the log
     const snapshot::SnapshotManifest* snapshot() const;  // in force; nothing: the genesis
+    bool says_members_differ() const;                    // and has frozen everything since
     std::string dump() const;                            // `raftctl debug dump`
     std::vector<std::byte> black_box() const;
     Faults& faults();  // of its links, whatever the settings allow; for simulations

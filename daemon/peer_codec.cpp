@@ -17,7 +17,8 @@ Slice finish(FrameType type, Fixed& fixed) {
 
 bool decode_append(const io::Frame& frame, PeerMessage& result) {
     proto::AppendEntries fixed;
-    if (!proto::read_fixed(frame.bytes.view(), fixed)) return false;
+    if (!proto::read_fixed(frame.bytes.view(), fixed, proto::kAppendEntriesBytesMin)) return false;
+    result.freeze = fixed.freeze;
     result.message = msg::Append{Term{fixed.term},
                                  {Term{fixed.prev_term}, Index{fixed.prev_index}},
                                  Index{fixed.last},
@@ -49,9 +50,14 @@ bool decode_append(const io::Frame& frame, PeerMessage& result) {
 template <class Fixed, class Make>
 bool decode_answer(const io::Frame& frame, PeerMessage& result, Make make) {
     Fixed fixed;
-    if (!proto::read_fixed(frame.bytes.view(), fixed)) return false;
+    uint32_t bytes_min = sizeof fixed;
+    if constexpr (requires { fixed.trailer; }) bytes_min -= proto::kTrailerGrown;
+    if (!proto::read_fixed(frame.bytes.view(), fixed, bytes_min)) return false;
     result.message = make(fixed);
-    if constexpr (requires { fixed.trailer; }) result.trailer = fixed.trailer;
+    if constexpr (requires { fixed.trailer; }) {
+        result.trailer = fixed.trailer;
+        result.freeze = fixed.trailer.freeze;
+    }
     return true;
 }
 
@@ -120,8 +126,9 @@ struct Encoder {
     const proto::Trailer& trailer;
 
     Slice operator()(const msg::Append& m) const {
-        proto::AppendEntries fixed{sizeof fixed,      entry_count, raw(m.term),   raw(m.prev.term),
-                                   raw(m.prev.index), raw(m.last), raw(m.commit), m.round};
+        proto::AppendEntries fixed{sizeof fixed,     entry_count,       raw(m.term),
+                                   raw(m.prev.term), raw(m.prev.index), raw(m.last),
+                                   raw(m.commit),    m.round,           trailer.freeze};
         return proto::make_frame_head(FrameType::append_entries, 0, proto::fixed_bytes(fixed), entry_bytes);
     }
     Slice operator()(const msg::AppendOk& m) const {

@@ -18,10 +18,12 @@ struct PeerMessage {
     std::vector<Configuration> configurations;  // what the metas of membership entries point to
     Slice entry_bytes;                          // of an append: encoded entries end to end
     std::optional<proto::Trailer> trailer;
+    proto::Freeze freeze{};  // of an append, or of the trailer
 };
 
 std::optional<PeerMessage> decode_peer(const io::Frame& frame);
-/// The frame's first slice; an append's entries (entry_count of entry_bytes) follow as other slices.
+/// The frame's first slice; an append's entries (entry_count of entry_bytes) follow as other slices. Of the
+/// trailer an append takes `freeze` alone.
 Slice encode_peer(const raft::msg::Any& message, uint32_t entry_count, uint64_t entry_bytes,
                   const proto::Trailer& trailer);
 

@@ -189,7 +189,8 @@ void Pump::send_now(NodeId to, const msg::Any& message) {
 }
 
 void Pump::send_append(NodeId to, const msg::Append& append) {
-    if (append.last <= append.prev.index) return peers_.send(to, encode_peer(append, 0, 0, {}));
+    const proto::Trailer rider = freeze_rider();
+    if (append.last <= append.prev.index) return peers_.send(to, encode_peer(append, 0, 0, rider));
     Index first = append.prev.index + 1;
     auto count = static_cast<uint32_t>(append.last - append.prev.index);
     slices_.clear();
@@ -209,7 +210,7 @@ void Pump::send_append(NodeId to, const msg::Append& append) {
     if (fetched != fetched_.end()) fetched_.erase(fetched);
     uint64_t bytes = 0;
     for (const Slice& slice : slices_) bytes += slice.size();
-    peers_.send(to, encode_peer(append, count, bytes, {}), slices_);
+    peers_.send(to, encode_peer(append, count, bytes, rider), slices_);
     slices_.clear();
 }
 
@@ -250,7 +251,8 @@ void Pump::read_done(const ReadFor& purpose, wal::ReadResult& result) {
                 return;
             append.last = result.last;
             auto count = static_cast<uint32_t>(append.last - append.prev.index);
-            peers_.send(NodeId{purpose.a}, encode_peer(append, count, result.entries.size(), {}),
+            const proto::Trailer rider = freeze_rider();
+            peers_.send(NodeId{purpose.a}, encode_peer(append, count, result.entries.size(), rider),
                         {&result.entries, 1});
             return;
         }
@@ -405,6 +407,12 @@ std::string Pump::member_name(NodeId id) const {
     return found != context_.members.end() ? found->second.name : std::to_string(raw(id));
 }
 
+proto::Trailer Pump::freeze_rider() const {
+    proto::Trailer trailer{};
+    trailer.freeze = freeze_->wire();
+    return trailer;
+}
+
 proto::Trailer Pump::trailer() const {
     uint32_t flags = 0;
     uint64_t free = context_.world.disk.free_bytes();
@@ -413,6 +421,8 @@ proto::Trailer Pump::trailer() const {
     if (context_.stopping) flags |= proto::kTrailerStopping;
     proto::Trailer trailer{wall_ms(), context_.dir.boots.mine.number, 0, 0, free, flags, 0};
     chains_.fill(trailer, committed_);
+    archives_->fill(trailer);
+    trailer.freeze = freeze_->wire();
     return trailer;
 }
 

@@ -10,6 +10,7 @@
 #include "daemon/alarms.h"
 #include "daemon/append.h"
 #include "daemon/applier.h"
+#include "daemon/archive_watch.h"
 #include "daemon/chain_watch.h"
 #include "daemon/compaction.h"
 #include "daemon/log_reader.h"
@@ -60,6 +61,12 @@ public:
     /// Whose trouble is an alarm; attached before the first turn.
     void attach(const Compaction& compaction) { compaction_ = &compaction; }
     const Compaction& compaction() const { return *compaction_; }
+    /// What rides on messages; attached before the first turn.
+    void attach(const Freeze& freeze, ArchiveWatch& archives) {
+        freeze_ = &freeze;
+        archives_ = &archives;
+        alarm_sources_.insert(alarm_sources_.end(), {&archives, &freeze});
+    }
     /// In the order of these calls, behind the pump's own.
     void attach(const AlarmSource& source) { alarm_sources_.push_back(&source); }
     /// Something is left for another turn at once.
@@ -95,6 +102,7 @@ private:
     void watch_clocks();
     std::string member_name(NodeId id) const;
     uint64_t wall_ms() const;
+    proto::Trailer freeze_rider() const;  // of an append
 
     Context& context_;
     Replica& replica_;
@@ -110,6 +118,8 @@ private:
     const Retention* retention_ = nullptr;
     const Compaction* compaction_ = nullptr;
     std::vector<const AlarmSource*> alarm_sources_;
+    const Freeze* freeze_ = nullptr;
+    ArchiveWatch* archives_ = nullptr;
 
     raft::Output output_;
     std::optional<raft::Output::TransferEnd> transfer_end_;

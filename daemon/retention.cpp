@@ -26,6 +26,7 @@ void Retention::turn() {
     look_at_ = context_.now + kLookEvery;
     held_by_.clear();
     const raft::Core& core = replica_.core();
+    if (freeze_ != nullptr && freeze_->on()) return;
     if (core.role() == raft::Role::leader && enabled() && !context_.stopping && core.accepting()) look();
 }
 

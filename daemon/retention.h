@@ -9,6 +9,7 @@
 
 #include "base/features.h"
 #include "daemon/applier.h"
+#include "daemon/freeze.h"
 #include "daemon/replica.h"
 
 namespace raftd::daemon {
@@ -19,6 +20,8 @@ public:
 
     /// The log may hold entries of these kinds.
     bool enabled() const { return state_.feature_level() >= level_of(EntryKind::trim); }
+    /// While that is on, nothing is proposed.
+    void attach(const Freeze& freeze) { freeze_ = &freeze; }
     /// Once a turn.
     void turn();
     Instant deadline() const;
@@ -41,6 +44,7 @@ private:
     Context& context_;
     Replica& replica_;
     const State& state_;
+    const Freeze* freeze_ = nullptr;
     Instant look_at_{};
     EntryId proposed_{};   // the newest one
     std::string held_by_;  // the cursor of the alarm

@@ -84,6 +84,11 @@ void RetentionRequests::change(Asker asker, const pb::Request& request) {
 void RetentionRequests::trim(Asker asker, Lsn before) {
     const Lsn end = replica_.buffer().end().lsn_next;
     asker.asked = before;
+    if (freeze_ != nullptr && freeze_->on())
+        return refuse(asker, error(Errc::conflict,
+                                   "the cluster is frozen for another " +
+                                       std::to_string(freeze_->left_ms() / 1000 + 1) + " s: nothing goes",
+                                   "raftctl thaw"));
     if (before == Lsn{}) return refuse(asker, error(Errc::bad_input, "the first LSN is 1"));
     if (before > end) return refuse(asker, error_of(asker, Refused::beyond));
     propose(std::move(asker), EntryKind::trim, encode_trim({TrimEntry::Reason::asked, before}));

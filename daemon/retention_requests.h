@@ -26,6 +26,9 @@ public:
     RetentionRequests(Context& context, Replica& replica, wal::Wal& wal, const State& state,
                       Clients& clients);
 
+    /// While that is on, trims are refused.
+    void attach(const Freeze& freeze) { freeze_ = &freeze; }
+
     /// True when `request` was one of these; it is answered now or later.
     bool request(const ClientConn& conn, uint32_t stream, const pb::Request& request, NodeId leader);
     void applied(const EntryHeader& header, const Effects& effects) override;
@@ -65,6 +68,7 @@ private:
     Replica& replica_;
     wal::Wal& wal_;
     const State& state_;
+    const Freeze* freeze_ = nullptr;
     Clients& clients_;
     std::deque<std::pair<Index, Asker>> placed_;  // changes in the log, not applied yet
     uint64_t placed_bytes_ = 0;

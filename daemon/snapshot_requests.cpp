@@ -36,6 +36,10 @@ void SnapshotRequests::take(const ClientConn& conn, uint32_t stream) {
         return refuse(clients_, conn.id, stream,
                       error(Errc::unavailable, "this member doesn't lead", "raftctl status says who does"),
                       core.leader());
+    if (compaction_.frozen())
+        return refuse(clients_, conn.id, stream,
+                      error(Errc::conflict, "the cluster is frozen: nothing is compacted", "raftctl thaw"),
+                      core.leader());
     if (!kind_allowed(EntryKind::cut, context_.feature_level))
         return refuse(
             clients_, conn.id, stream,

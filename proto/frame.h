@@ -3,6 +3,7 @@
 // layout and the order of messages: docs/protocol.md.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/bytes.h"
@@ -73,12 +74,13 @@ ByteView message_in(ByteView payload);
 
 /// Copies the fixed part out of a payload; false when it is too short. Longer ones (newer senders) are cut.
 template <class Fixed>
-bool read_fixed(ByteView payload, Fixed& fixed) {
+bool read_fixed(ByteView payload, Fixed& fixed, uint32_t bytes_min = sizeof(Fixed)) {
     uint32_t size = 0;
-    if (payload.size() < sizeof(Fixed)) return false;
+    if (payload.size() < bytes_min) return false;
     std::memcpy(&size, payload.data(), 4);
-    if (size < sizeof(Fixed) || size > payload.size()) return false;
-    std::memcpy(&fixed, payload.data(), sizeof(Fixed));
+    if (size < bytes_min || size > payload.size()) return false;
+    if (size < sizeof(Fixed)) fixed = Fixed{};  // it has grown since: what is missing is 0
+    std::memcpy(&fixed, payload.data(), std::min<size_t>(size, sizeof(Fixed)));
     return true;
 }
 /// The bytes behind the fixed part. Requires: read_fixed was true.

@@ -7,6 +7,16 @@
 
 namespace raftd::proto {
 
+/// Whether everything is held as it is (daemon/freeze.h): each member tells what it knows on every append and
+/// answer, and takes over what has the higher version.
+struct Freeze {
+    uint64_t version = 0;  // 0: there was none yet
+    uint64_t left_ms = 0;  // 0: it is over, or was taken back
+    uint64_t at = 0;       // entry of the difference that it was begun for
+    uint32_t why = 0;      // 0: asked for; 1: members differ
+    uint32_t reserved = 0;
+};
+
 /// Rides on every answer; filled by the pump, never seen by the core.
 struct Trailer {
     uint64_t wall_ms;      // the answerer's clock
@@ -16,6 +26,11 @@ struct Trailer {
     uint64_t disk_free;  // bytes
     uint32_t flags;      // kTrailer...
     uint32_t reserved;
+    // From here on, absent in those of older programs: zeros.
+    uint64_t archive_end = 0;   // one of its archives ends with this entry; they are told in turn
+    uint64_t archive_hash = 0;  // first 8 bytes of its SHA-256
+    uint64_t state_digest = 0;  // of the replicated state there; 0: not known
+    Freeze freeze{};
 };
 inline constexpr uint32_t kTrailerFull = 1;     // below disk_free_min
 inline constexpr uint32_t kTrailerStalled = 2;  // oldest unsynced write is older than disk_stall_max
@@ -30,6 +45,7 @@ struct AppendEntries {  // then the encoded entries, end to end
     uint32_t size;
     uint32_t entry_count;
     uint64_t term, prev_term, prev_index, last, commit, round;
+    Freeze freeze{};  // absent in those of older programs: zeros
 };
 struct AppendOk {
     uint32_t size;
@@ -100,7 +116,12 @@ struct FilePart {  // then the bytes
 };
 
 static_assert(sizeof(SnapshotOffer) == 32 && sizeof(FileAsk) == 128 && sizeof(FilePart) == 48);
-static_assert(sizeof(Trailer) == 48 && sizeof(AppendEntries) == 56 && sizeof(AppendOk) == 80);
-static_assert(sizeof(AppendNo) == 96 && sizeof(Vote) == 32 && sizeof(VoteOk) == 72);
+static_assert(sizeof(Freeze) == 32 && sizeof(Trailer) == 104 && sizeof(AppendEntries) == 88);
+static_assert(sizeof(AppendOk) == 136 && sizeof(AppendNo) == 152 && sizeof(Vote) == 32);
+static_assert(sizeof(VoteOk) == 128);
+
+/// What older programs send of these: shorter ones aren't taken.
+inline constexpr uint32_t kTrailerGrown = sizeof(Trailer) - 48;
+inline constexpr uint32_t kAppendEntriesBytesMin = 56;
 
 }  // namespace raftd::proto

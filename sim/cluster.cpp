@@ -385,6 +385,9 @@ void Cluster::check_use(uint32_t number, const daemon::Node& node) const {
     bounded("admitted appends", use.admitted, options_.append_queue_bytes_max + batch);
     bounded("the log buffer", use.buffer, options_.buffer_bytes + use.not_durable + use.run_max + batch);
     bounded("entries in flight", use.in_flight, options_.in_flight_bytes_max + batch);
+    // A false alarm would stop compaction for an hour.
+    if (node.says_members_differ())
+        throw Violation(Ending::correctness, name_of(number) + " says that members differ: " + node.dump());
 }
 
 void Cluster::audit_perhaps(uint32_t number, double chance) {

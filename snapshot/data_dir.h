@@ -1,6 +1,6 @@
 // A member's data directory: identity, genesis, boot numbers. `raftd` never creates one; only init, member
 // add, restore and recover do. Layout and byte formats: docs/formats.md.
-//   LOCK  identity.toml  boots  snapshot/ (snapshot_dir.h)  wal/  state/  admin.sock
+//   LOCK  identity.toml  boots  freeze  snapshot/ (snapshot_dir.h)  wal/  state/  admin.sock
 #pragma once
 
 #include <map>

@@ -208,7 +208,14 @@ void Stage::deliver(io::ConnId conn, const Slice& frame, bool from_peer) {
 proto::Trailer Stage::trailer(const Peer& peer) const {
     LogPoint claimed = peer.claims.value_or(snapshot::genesis_point(manifest));
     auto wall = static_cast<uint64_t>(machine_->io().clock.wall_ms());
-    return {wall, 1, raw(claimed.index), claimed.chain, uint64_t{1} << 40, peer.flags, 0};
+    proto::Trailer trailer = peer.adds;
+    trailer.wall_ms = wall;
+    trailer.boot = 1;
+    trailer.chain_index = raw(claimed.index);
+    trailer.chain = claimed.chain;
+    trailer.disk_free = uint64_t{1} << 40;
+    trailer.flags = peer.flags;
+    return trailer;
 }
 
 void Stage::say(Peer& peer, const msg::Any& message) {

@@ -36,6 +36,7 @@ public:
         Index acks_upto{~0ull};          // acknowledges nothing behind this
         uint32_t flags = 0;              // of its trailers
         std::optional<LogPoint> claims;  // what its trailers say of its log; else n1's own genesis
+        proto::Trailer adds{};           // what else its trailers say: archives, freezes
         Index match{};                   // acknowledged by it so far
         std::vector<proto::FrameType> got;
         /// Sees each message first; true: it is answered already.

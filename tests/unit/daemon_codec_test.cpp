@@ -61,6 +61,42 @@ TEST(PeerCodec, EveryMessageComesBackAsItWent) {
     EXPECT_EQ(offer.at, (EntryId{Term{4}, Index{9}}));
 }
 
+/// The message as an older program sends it: its fixed part ends `less` bytes before.
+io::Frame shorter(const Slice& whole, uint32_t less) {
+    io::Frame frame = frame_of(whole);
+    std::string payload(as_text(frame.bytes.view()));
+    payload.resize(payload.size() - less);
+    const auto size = static_cast<uint32_t>(payload.size());
+    std::memcpy(payload.data(), &size, sizeof size);
+    frame.bytes = Slice::copy_of(as_bytes(payload));
+    return frame;
+}
+
+TEST(PeerCodec, MessagesThatHaveGrownAreTakenFromOlderPrograms) {
+    proto::Trailer trailer{1, 2, 3, 4, 5, 6, 0, 7, 8, 9, {10, 11, 12, 1, 0}};
+    const auto grown =
+        decode_peer(frame_of(encode_peer(msg::AppendOk{Term{7}, Index{8}, 9, true}, 0, 0, trailer)));
+    ASSERT_TRUE(grown);
+    EXPECT_EQ(grown->trailer->archive_end, 7u);
+    EXPECT_EQ(grown->freeze.version, 10u);
+    for (const msg::Any& message : {msg::Any(msg::AppendOk{Term{7}, Index{8}, 9, true}),
+                                    msg::Any(msg::AppendNo{Term{7}, {}, Index{4}, 5, msg::Why::conflict}),
+                                    msg::Any(msg::VoteOk{Term{3}, true, false, Index{}})}) {
+        const Slice whole = encode_peer(message, 0, 0, trailer);
+        const auto old = decode_peer(shorter(whole, proto::kTrailerGrown));
+        ASSERT_TRUE(old) << message.index();
+        EXPECT_EQ(old->trailer->disk_free, 5u);
+        EXPECT_EQ(old->trailer->archive_end, 0u);
+        EXPECT_EQ(old->freeze.version, 0u);
+        EXPECT_FALSE(decode_peer(shorter(whole, proto::kTrailerGrown + 8)));
+    }
+    const Slice append = encode_peer(msg::Append{Term{4}, {}, Index{}, Index{}, 2}, 0, 0, trailer);
+    EXPECT_EQ(decode_peer(frame_of(append))->freeze.left_ms, 11u);
+    const auto old = decode_peer(shorter(append, sizeof(proto::Freeze)));
+    ASSERT_TRUE(old);
+    EXPECT_EQ(old->freeze.version, 0u);
+}
+
 TEST(PeerCodec, AppendCarriesItsEntries) {
     std::string entries = entries_behind({Index{10}, Term{3}, 77, Lsn{5}, 0}, 3);
     msg::Append append{Term{4}, {Term{3}, Index{10}}, Index{13}, Index{9}, 2};
