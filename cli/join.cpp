@@ -7,6 +7,7 @@
 #include "cli/member_folder.h"
 #include "cli/membership.h"
 #include "cli/ports.h"
+#include "cli/replacement.h"
 #include "cli/start.h"
 #include "cli/view.h"
 #include "conf/load.h"
@@ -85,7 +86,9 @@ pb::MemberInfo info_of(const conf::MemberSpec& member, Incarnation incarnation, 
 /// cluster.toml with one more block, so that the new daemon finds its own addresses.
 Result<void> add_to_file(const Found& found, const pb::MemberList& list, const conf::MemberSpec& member) {
     pb::MemberList more = list;
-    *more.add_members() = info_of(member, {}, false);
+    auto is_it = [&](const pb::MemberInfo& other) { return other.id() == raw(member.id); };
+    if (std::none_of(list.members().begin(), list.members().end(), is_it))
+        *more.add_members() = info_of(member, {}, false);
     return update_cluster_file(found, more, {{raw(member.id), member.data}});
 }
 
@@ -97,7 +100,7 @@ Result<conf::MemberSpec> make_local(const Context& context, Found& found, const 
                      "raftctl --cluster PATH member add " + options.name + " --local");
     std::error_code fault;
     const conf::MemberSpec* known = conf::find_member(*found.spec, options.name);
-    bool half_done = known != nullptr && !known->data.empty() && raw(known->id) >= list.next_id() &&
+    bool half_done = known != nullptr && !known->data.empty() && made_before(list, *known) &&
                      fs::exists(fs::path(found.folder) / known->data / "data" / "identity.toml", fault);
     if (half_done) return *known;
     TRY(member, place(options, found, list));
@@ -249,32 +252,20 @@ Exit member_replace(const Context& context, const MemberAddOptions& options) {
     auto joining = prepare(context, options);
     if (!joining) return joining.error();
     const uint64_t fresh = raw(joining->member.id);
-    auto is_fresh = [&](const pb::MemberInfo& member) { return member.id() == fresh; };
+    const bool votes = voter_before(joining->list, options.name, fresh);
     auto as_learner = [&](const pb::MemberList& list) -> Result<Wanted> {
         if (find_name(list, options.name) == nullptr) return no_such_member(list, options.name);
-        Wanted target = members_of(list);
-        if (std::none_of(target.begin(), target.end(), is_fresh))
-            target.push_back(info_of(joining->member, {}, false));
-        return target;
+        return with_learner(list, info_of(joining->member, {}, false));
     };
     auto grown = change_members(context, joining->found, as_learner);
     if (!grown) return fail_change(context, grown.error());
     if (auto caught = wait_caught_up(context, joining->found, fresh, options.name); !caught)
         return fail_change(context, caught.error());
     // One joint change: the new one votes, the old one goes.
-    auto in_its_place = [&](const pb::MemberList& list) -> Result<Wanted> {
-        Wanted target = members_of(list);
-        bool voter = true;
-        for (const pb::MemberInfo& member : target)
-            if (member.name() == options.name && !is_fresh(member)) voter = member.voter();
-        std::erase_if(target, [&](const pb::MemberInfo& member) {
-            return member.name() == options.name && !is_fresh(member);
-        });
-        for (pb::MemberInfo& member : target)
-            if (is_fresh(member) && voter) member.set_voter(true);
-        return target;
+    auto settled_in = [&](const pb::MemberList& list) -> Result<Wanted> {
+        return in_its_place(list, options.name, fresh, votes);
     };
-    auto list = change_members(context, joining->found, in_its_place);
+    auto list = change_members(context, joining->found, settled_in);
     if (!list) return fail_change(context, list.error());
     return finish_change(context, joining->found, *list, joining->data);
 }

@@ -104,6 +104,21 @@ class Members(unittest.TestCase):
             cluster.run("wait", "caught-up", lost)
             verify(cluster, load.writers)
 
+    def test_a_lost_learner_is_replaced_and_stays_one(self):
+        with Cluster(1) as cluster:
+            cluster.names.append("n2")
+            cluster.run("append", "one")
+            cluster.run("member", "add", "n2", "--local", "--learner")
+            before = members(cluster)["n2"]["id"]
+            cluster.kill("n2")
+            shutil.rmtree(cluster.folder / "n2" / "data")
+            cluster.run("member", "replace", "n2", "--local")
+            after = members(cluster)
+            self.assertGreater(after["n2"]["id"], before)
+            self.assertEqual(after["n2"]["role"], "learner")
+            cluster.run("wait", "healthy")
+            verify(cluster, [])
+
     def test_an_id_never_returns(self):
         with Cluster(3) as cluster:
             self.add(cluster, "n4", "--learner")
