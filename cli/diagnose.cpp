@@ -155,11 +155,22 @@ private:
         if (!reachable(member)) return down(member);
         if (member.silent)
             silent(member);
+        else if (!member.linked && view_.leader != nullptr && !belongs(member))
+            add({"not_a_member", member.name,
+                 member.name + " runs and is no member: its addition was cut short",
+                 "the same raftctl member add goes on with it"});
         else if (!member.linked && view_.leader != nullptr)
             add({"not_connected", member.name,
                  member.name + " is up and " + member.failure + " (" + view_.leader->name + ")",
                  "raftctl events " + member.name + " shows its links; check the network between them"});
         for (const std::string& alarm : member.status->alarms()) look_at(member, alarm);
+    }
+
+    /// As the leader has the members.
+    bool belongs(const MemberView& member) const {
+        const auto& members = view_.leader->status->members();
+        return std::any_of(members.begin(), members.end(),
+                           [&](const pb::MemberInfo& one) { return one.id() == member.id; });
     }
 
     /// Which way is cut is told by the member: whether it hears who leads.

@@ -121,7 +121,17 @@ class Churn:
         name = f"n{self.next_name}"
         self.next_name += 1
         self.cluster.every.add(name)
-        self.with_kill("add", "member", "add", name, "--local", *(["--learner"] * (self.random.random() < 0.3)))
+        words = ("member", "add", name, "--local", *(["--learner"] * (self.random.random() < 0.3)))
+        self.with_kill("add", *words)
+        # Cut short before the change began, it has made a member that waits to be one: the same command goes on.
+        self.cluster.run("start", "--timeout", "30s")
+
+        def settled():
+            if f'name = "{name}"' not in (self.cluster.folder / "cluster.toml").read_text() or name in self.members():
+                return True
+            return self.cluster.run(*words, check=False, timeout=2 * PATIENCE).returncode == 0
+
+        until(settled, f"{name} is added, or nothing is left of it")
 
     def remove(self, voters, learners):
         pool = voters + learners if len(voters) > 3 else learners

@@ -129,6 +129,17 @@ TEST(Why, AFollowerIsCutOff) {
     EXPECT_EQ(told(found({leader, says(2, "follower"), says(3, "follower")})), "not_connected n3");
 }
 
+// It was said to be a matter of the network.
+TEST(Why, AMemberWhoseAdditionWasCutShort) {
+    MemberAnswer leader = says(1, "leader");
+    leader.answer->mutable_status()->mutable_members()->RemoveLast();
+    leader.answer->mutable_status()->mutable_followers()->RemoveLast();
+    leader.answer->mutable_status()->mutable_voters()->RemoveLast();
+    MemberAnswer waits = says(3, "follower");
+    waits.answer->mutable_status()->clear_members();
+    EXPECT_EQ(told(found({leader, says(2, "follower"), waits})), "not_a_member n3");
+}
+
 // Which way is cut is seen at the member: whether it still hears the leader.
 TEST(Why, OneWayOfALinkIsCut) {
     MemberAnswer leader = says(1, "leader"), three = says(3, "follower");
