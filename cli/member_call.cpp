@@ -50,9 +50,11 @@ Result<void> MemberCall::wait() {
         came = true;
         if (type == proto::FrameType::hello_ok) greeted_ = true;
         pb::HelloNo no;
-        if (type == proto::FrameType::hello_no && no.ParseFromArray(message.data(), bytes))
-            refused_ = error(no.code() == pb::HelloNo::OTHER_CLUSTER ? Errc::conflict : Errc::unavailable,
-                             endpoint_ + ": " + no.what(), no.hint());
+        if (type == proto::FrameType::hello_no && no.ParseFromArray(message.data(), bytes)) {
+            const bool other = no.code() == pb::HelloNo::OTHER_CLUSTER;
+            refused_ = error(other ? Errc::conflict : Errc::unavailable,
+                             endpoint_ + (other ? " is of another cluster: " : ": ") + no.what(), no.hint());
+        }
         if (type == proto::FrameType::answer &&
             !answers_.emplace_back().ParseFromArray(message.data(), bytes))
             socket_->fail("sent a bad answer");

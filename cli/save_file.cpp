@@ -19,7 +19,11 @@ SaveFile::SaveFile(Write write, uint64_t mtime_s)
 
 SaveFile::~SaveFile() {
     if (file_ != io::kNoFile) files_->close(file_);
+}
+
+void SaveFile::discard() {
     if (made_) files_->remove(temporary_);
+    made_ = false;
 }
 
 Error SaveFile::io_error(const char* verb, const std::string& path, int number) const {

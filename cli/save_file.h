@@ -20,7 +20,6 @@ public:
     SaveFile(io::Files& files, std::string path, const std::string& mark, uint64_t mtime_s);
     /// Into `write`, which nobody can take back.
     SaveFile(Write write, uint64_t mtime_s);
-    /// What wasn't kept is removed.
     ~SaveFile() override;
     SaveFile(const SaveFile&) = delete;
     SaveFile& operator=(const SaveFile&) = delete;
@@ -32,6 +31,8 @@ public:
     /// Reads all of it back and gives it its name; on error there is none. Errors: damaged (of the member's
     /// files), io.
     Result<void> finish();
+    /// Removes what is there of it. For every way that doesn't end in finish().
+    void discard();
 
     uint64_t bytes() const { return tar_.bytes(); }
     snapshot::Sha256 sha256() { return hasher_.result(); }  // of the file

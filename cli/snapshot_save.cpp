@@ -120,13 +120,13 @@ Exit snapshot_save(const Context& context, const SaveOptions& options) {
     if (!out && !options.force && std::filesystem::exists(options.file, fault))
         return fail(context, error(Errc::conflict, options.file + " exists already",
                                    "--force replaces it once the save is whole"));
+    auto call = call_member(context, *found, options.node);
+    if (!call) return failed(context, call.error());
     auto index = begin_snapshot(context, *found);
     if (!index) return fail(context, index.error());
     if (*index == 0)
         return fail(context, error(Errc::not_found, "nothing was appended yet: there is nothing to save",
                                    "raftctl append"));
-    auto call = call_member(context, *found, options.node);
-    if (!call) return failed(context, call.error());
     auto begun = begin_save(context, *call, *index);
     if (!begun) return failed(context, begun.error());
     const uint64_t mtime_s = begun->time_ms() / 1000;
@@ -142,7 +142,10 @@ Exit snapshot_save(const Context& context, const SaveOptions& options) {
     auto done = file->open(options.force);
     if (done) done = fetch(context, *call, fetching, bytes_all);
     if (done) done = file->finish();
-    if (!done) return failed(context, done.error());
+    if (!done) {
+        file->discard();
+        return failed(context, done.error());
+    }
     print(context, options.file, *begun, *file);
     return finish_output(context, Exit::done);
 }

@@ -57,6 +57,9 @@ class Operations(unittest.TestCase):
     def test_block_upgrade(self):
         self.run_block("upgrade")
 
+    def test_block_backup(self):
+        self.run_block("backup", ends_in="demo-restored")
+
     def test_block_transfer(self):
         self.run_block("transfer")
 

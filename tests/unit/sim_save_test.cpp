@@ -1,0 +1,242 @@
+// Saves of members that run: whole and as new as was asked for, under load, over kills and newer snapshots,
+// and bounded in number and time. What is saved is what the cluster committed, and a restore begins with it.
+#include <gtest/gtest.h>
+
+#include "client/save_fetch.h"
+#include "daemon/saves.h"
+#include "snapshot/restore.h"
+#include "tests/support/sim_fixture.h"
+#include "tests/support/talker.h"
+
+namespace raftd::sim {
+namespace {
+
+ClusterOptions small_archives() {
+    ClusterOptions options;
+    options.segment_bytes = 64u << 10;
+    options.buffer_bytes = 32u << 10;
+    options.wal_keep_bytes = 128u << 10;
+    options.state.archive = {.bytes = 16u << 10, .entries = 40};
+    return options;
+}
+
+/// A save's bytes in memory.
+struct Tar final : client::SaveSink {
+    std::string bytes;
+    snapshot::TarWriter tar{[this](ByteView more) -> Result<void> {
+                                bytes += as_text(more);
+                                return {};
+                            },
+                            0};
+    Result<void> begin(std::string_view name, uint64_t size) override { return tar.begin(name, size); }
+    Result<void> add(ByteView more) override { return tar.add(more); }
+};
+
+struct SaveTest : SimFixture, testing::Test {
+    SaveTest() : SimFixture(41, small_archives()) {}
+    std::vector<std::unique_ptr<Talker>> talkers;
+
+    void SetUp() override {
+        start_all();
+        ClientLoad load;
+        load.appends_per_second = 200;
+        load.reads_per_second = 0;
+        start_writer(load);
+        run_for(seconds(5));
+    }
+    Talker& talk_to(uint32_t member) {
+        talkers.push_back(
+            std::make_unique<Talker>(kernel, network, 150 + static_cast<uint32_t>(talkers.size())));
+        talkers.back()->be_client_of(Cluster::name_of(member));
+        return *talkers.back();
+    }
+    /// Nothing: the member was killed meanwhile.
+    std::optional<pb::Answer> ask(Talker& talker, uint32_t member, const pb::Request& request) {
+        const uint32_t stream = talker.ask(request);
+        until([&] { return talker.heard.answers.contains(stream) || !cluster.up(member); });
+        if (!talker.heard.answers.contains(stream)) return std::nullopt;
+        return talker.heard.answers.at(stream);
+    }
+    std::optional<pb::SaveBegun> begin(Talker& talker, uint32_t member, Index upto) {
+        pb::Request request;
+        request.mutable_begin_save()->set_index_min(raw(upto));
+        for (int tries = 0; tries < 200; ++tries) {
+            std::optional<pb::Answer> said = ask(talker, member, request);
+            if (!said) return std::nullopt;
+            if (said->has_save_begun()) return said->save_begun();
+            EXPECT_EQ(static_cast<Errc>(said->error().code()), Errc::unavailable) << said->error().what();
+            run_for(milliseconds(50));
+        }
+        ADD_FAILURE() << "no save begins";
+        return std::nullopt;
+    }
+    /// The save as bytes; nothing: the member was killed meanwhile. `meanwhile` runs before each question.
+    std::optional<std::string> fetch(
+        Talker& talker, uint32_t member, const pb::SaveBegun& begun,
+        const std::function<void()>& meanwhile = [] {}) {
+        Tar tar;
+        client::SaveFetch fetching(begun, tar);
+        EXPECT_TRUE(fetching.begin());
+        while (!fetching.done()) {
+            meanwhile();
+            auto request = fetching.next();
+            if (!request || !cluster.up(member)) return std::nullopt;
+            std::optional<pb::Answer> said = ask(talker, member, *request);
+            if (!said) return std::nullopt;
+            auto taken = fetching.take(*said);
+            EXPECT_TRUE(taken) << taken.error().what;
+            if (!taken) return std::nullopt;
+        }
+        EXPECT_TRUE(tar.tar.finish());
+        return tar.bytes;
+    }
+    /// What was saved is what the members committed, and a restore takes all of it over.
+    void expect_saved(const std::string& tar, uint32_t member, Index upto) {
+        SimStorage storage;
+        SimFiles files(storage);
+        int failed = 0;
+        const io::FileId file = files.open("/save", io::OpenMode::truncate, failed);
+        ASSERT_EQ(files.write(file, 0, as_bytes(tar)).error, 0);
+        files.close(file);
+        auto saved = snapshot::Saved::open(files, "/save");
+        ASSERT_TRUE(saved) << saved.error().what;
+        auto verified = saved->verify();
+        ASSERT_TRUE(verified) << verified.error().what;
+        EXPECT_GE(saved->snapshot().at.index, upto);
+        cluster.truth().check_archives(member, saved->snapshot().archives);
+        auto content = saved->state();
+        ASSERT_TRUE(content) << content.error().what;
+        auto state = daemon::State::load(cluster.node(leader())->state().limits(), *content);
+        ASSERT_TRUE(state) << state.error().what;
+        cluster.truth().check_state(member, *state);
+
+        const NodeId id = snapshot::next_id(*saved).value();
+        snapshot::RestorePlan plan{.cluster_id = {5, 5}, .cluster_name = "fresh", .members = {}, .cut = {}};
+        plan.members = {{id, "m1", "h:1", "h:2", {1, 2}, false, 0}};
+        auto made = snapshot::make_restored(files, "/new", *saved, plan, id);
+        ASSERT_TRUE(made) << made.error().what;
+        auto again = snapshot::StateFile::open(files, "/new/snapshot", made->snapshot.state);
+        ASSERT_TRUE(again) << again.error().what;
+        auto restored = daemon::State::load(state->limits(), *again);
+        ASSERT_TRUE(restored) << restored.error().what;
+        EXPECT_EQ(restored->point(), made->snapshot.at);
+        EXPECT_EQ(restored->producers(), state->producers());
+        EXPECT_EQ(restored->answers(), state->answers());
+        EXPECT_EQ(restored->archives().marks(), state->archives().marks());
+    }
+    size_t state_files(uint32_t member) {
+        int error = 0;
+        size_t count = 0;
+        for (const std::string& name : cluster.storage(member).list("/data/snapshot", error))
+            count += snapshot::is_state_file_name(name);
+        return count;
+    }
+};
+
+TEST_F(SaveTest, IsWholeUnderLoadAndOverKills) {
+    uint32_t whole = 0, cut = 0;
+    for (uint32_t round = 0; round < 24; ++round) {
+        const uint32_t member = round % cluster.count() + 1;
+        until([&] { return cluster.up(member) && leader() != 0; });
+        Talker& talker = talk_to(member);
+        const Index upto{cluster.truth().committed()};
+        auto begun = begin(talker, member, upto);
+        ASSERT_TRUE(begun);
+        uint64_t left =
+            round % 2 == 0 ? UINT64_MAX : kernel.random.below(static_cast<uint64_t>(begun->files_size()));
+        auto tar = fetch(talker, member, *begun, [&] {
+            run_for(milliseconds(static_cast<int64_t>(kernel.random.below(40))));
+            if (left-- == 0) cluster.kill(member);
+        });
+        ASSERT_EQ(tar.has_value(), round % 2 == 0);
+        if (!tar) {
+            ++cut;
+            cluster.start(member);
+            continue;
+        }
+        ++whole;
+        expect_saved(*tar, member, upto);
+        if (HasFailure()) return;
+    }
+    EXPECT_EQ(whole, 12u);
+    EXPECT_EQ(cut, 12u);
+}
+
+// The files stay while somebody reads them, whatever newer snapshots do; and go once nobody does.
+TEST_F(SaveTest, FilesStayForItAndGoBehindIt) {
+    const uint32_t member = follower();
+    Talker& talker = talk_to(member);
+    auto begun = begin(talker, member, Index{cluster.truth().committed()});
+    ASSERT_TRUE(begun);
+    run_for(seconds(20));
+    EXPECT_GT(raw(cluster.node(member)->snapshot()->at.index), begun->index() + 500);
+    auto tar = fetch(talker, member, *begun);
+    ASSERT_TRUE(tar);
+    expect_saved(*tar, member, Index{begun->index()});
+    pb::Request end;
+    end.mutable_end_save()->set_id(begun->id());
+    ask(talker, member, end);
+    run_for(seconds(5));
+    EXPECT_LE(state_files(member), 3u);
+}
+
+TEST_F(SaveTest, WhoAsksForNothingIsNotWaitedForAndFewGoOnAtOnce) {
+    const uint32_t member = follower();
+    Talker& talker = talk_to(member);
+    pb::Request request;
+    request.mutable_begin_save()->set_index_min(1);
+    std::vector<uint64_t> ids;
+    while (ids.size() < daemon::Saves::kAtOnce) {
+        auto begun = begin(talker, member, Index{1});
+        ASSERT_TRUE(begun);
+        ids.push_back(begun->id());
+    }
+    auto refused = ask(talker, member, request);
+    ASSERT_TRUE(refused && refused->has_error());
+    EXPECT_EQ(static_cast<Errc>(refused->error().code()), Errc::unavailable);
+    run_for(daemon::Saves::kIdleMax + seconds(1));
+    pb::Request read;
+    read.mutable_read_save()->set_id(ids[0]);
+    read.mutable_read_save()->set_bytes_max(10);
+    auto ended = ask(talker, member, read);
+    ASSERT_TRUE(ended && ended->has_error());
+    EXPECT_EQ(static_cast<Errc>(ended->error().code()), Errc::not_found);
+    EXPECT_TRUE(begin(talker, member, Index{1}));
+}
+
+// What no client of ours asks ends that save and nothing else, and is never a path.
+TEST_F(SaveTest, NonsenseEndsIt) {
+    const uint32_t member = follower();
+    for (int way = 0; way < 4; ++way) {
+        Talker& talker = talk_to(member);
+        auto begun = begin(talker, member, Index{1});
+        ASSERT_TRUE(begun);
+        pb::Request request;
+        pb::ReadSave& read = *request.mutable_read_save();
+        read.set_id(begun->id());
+        read.set_bytes_max(way == 0 ? 0 : 100);
+        read.set_file(way == 1 ? UINT32_MAX : 0);
+        if (way == 2) read.set_offset(UINT64_MAX);
+        if (way == 3) read.set_offset(begun->files(0).bytes());
+        auto said = ask(talker, member, request);
+        ASSERT_TRUE(said && said->has_error()) << way;
+        EXPECT_EQ(static_cast<Errc>(said->error().code()), Errc::bad_input);
+        // Somebody else's number isn't one's own.
+        Talker& other = talk_to(member);
+        auto theirs = begin(other, member, Index{1});
+        ASSERT_TRUE(theirs);
+        read.set_id(theirs->id()), read.set_file(0), read.set_offset(0), read.set_bytes_max(100);
+        said = ask(talker, member, request);
+        ASSERT_TRUE(said && said->has_error());
+        EXPECT_EQ(static_cast<Errc>(said->error().code()), Errc::not_found);
+        said = ask(other, member, request);
+        ASSERT_TRUE(said && said->has_save_part());
+        EXPECT_EQ(said->save_part().data().size(), 100u);
+        pb::Request end;
+        end.mutable_end_save()->set_id(theirs->id());
+        ask(other, member, end);
+    }
+}
+
+}  // namespace
+}  // namespace raftd::sim
