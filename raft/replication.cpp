@@ -142,7 +142,9 @@ void Core::State::on_append_ok(NodeId from, const msg::AppendOk& ok) {
     switch (to->mode) {
         case FollowerMode::probe:
             if (to->match + 1 >= to->next) {
-                if (to->match >= to->blocked_at)
+                // What it had no room for may be there by now, and nothing behind it: a refusal that came
+                // late.
+                if (to->match >= std::min(to->blocked_at, log.last()))
                     to->to_stream();
                 else if (now >= to->paused_until)
                     to->probe_out = false;

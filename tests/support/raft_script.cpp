@@ -321,7 +321,7 @@ private:
                 msg::AppendOk{term, Index{command.number("match", 0)}, round, command.has("readers")};
         } else if (kind == "append-no") {
             letter.message = msg::AppendNo{term, id_of("hint"), Index{command.number("last", 0)}, round,
-                                           msg::Why::conflict};
+                                           command.has("no-room") ? msg::Why::no_room : msg::Why::conflict};
         } else if (kind == "vote" || kind == "pre-vote") {
             letter.message = msg::Vote{term, id_of("last"), kind == "pre-vote", command.has("transfer")};
         } else if (kind == "vote-ok" || kind == "pre-vote-ok") {
