@@ -163,6 +163,7 @@ private:
             add({"not_connected", member.name,
                  member.name + " is up and " + member.failure + " (" + view_.leader->name + ")",
                  "raftctl events " + member.name + " shows its links; check the network between them"});
+        if (member.status->has_install()) fetches(member);
         for (const std::string& alarm : member.status->alarms()) look_at(member, alarm);
     }
 
@@ -171,6 +172,16 @@ private:
         const auto& members = view_.leader->status->members();
         return std::any_of(members.begin(), members.end(),
                            [&](const pb::MemberInfo& one) { return one.id() == member.id; });
+    }
+    /// Its log ends below the leader's: it comes back by a snapshot.
+    void fetches(const MemberView& member) {
+        const pb::InstallStatus& install = member.status->install();
+        const MemberView* from = find(install.from());
+        std::string what =
+            member.name + " fetches a snapshot from " + (from != nullptr ? from->name : "the leader") + ": " +
+            std::to_string(percent_of(install)) + " % of " + text_of_bytes(install.bytes_total());
+        if (!install.why().empty()) what += "; it waits: " + install.why();
+        add({"snapshot_install", member.name, what, "raftctl wait caught-up " + member.name});
     }
 
     /// Which way is cut is told by the member: whether it hears who leads.

@@ -52,6 +52,9 @@ std::string text_table(const ClusterView& view) {
         if (status.frozen_left_ms() != 0)
             where += "  frozen for " + text_of_duration(milliseconds(static_cast<int64_t>(
                                            (status.frozen_left_ms() + 999) / 1000 * 1000)));
+        if (status.has_install())
+            where += "  snapshot " + std::to_string(percent_of(status.install())) + " % of " +
+                     text_of_bytes(status.install().bytes_total());
         rows.push_back({member.name, status.role(), "up", std::to_string(status.term()),
                         std::to_string(status.commit_lsn()), lag, text_of_bytes(status.wal_bytes()), where});
     }
@@ -100,6 +103,14 @@ Json json_of(const MemberView& member) {
         json.add("frozen_s", (status->frozen_left_ms() + 999) / 1000);
     else
         json.null("frozen_s");
+    if (status != nullptr && status->has_install())
+        json.add("install", Json::object()
+                                .add("index", status->install().index())
+                                .add("bytes", status->install().bytes())
+                                .add("bytes_total", status->install().bytes_total())
+                                .add("percent", percent_of(status->install())));
+    else
+        json.null("install");
     Json alarms = Json::array();
     if (status != nullptr)
         for (const std::string& alarm : status->alarms()) alarms.add(alarm);

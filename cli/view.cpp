@@ -152,6 +152,10 @@ ClusterView observe(const Found& found, Duration timeout) {
     return view_of(answers, found.spec);
 }
 
+uint64_t percent_of(const pb::InstallStatus& install) {
+    return install.bytes_total() == 0 ? 0 : install.bytes() * 100 / install.bytes_total();
+}
+
 std::string counted(uint64_t count, const char* noun) {
     return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }

@@ -54,6 +54,8 @@ ClusterView view_of(const std::vector<MemberAnswer>& answers, const std::optiona
 ClusterView observe(const Found& found, Duration timeout);
 /// "demo is healthy: n2 leads term 1, 3 of 3 members up, 0 records".
 std::string closing_sentence(const ClusterView& view);
+/// Of a snapshot that a member fetches; 0 until its size is known.
+uint64_t percent_of(const pb::InstallStatus& install);
 /// "1 record", "5 records".
 std::string counted(uint64_t count, const char* noun);
 

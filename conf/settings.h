@@ -28,7 +28,8 @@ struct LogSettings {
 struct SnapshotSettings {
     uint64_t wal_keep_bytes = 256u << 20;  // of segments, below the newest snapshot
     uint32_t compression = 1;
-    uint64_t transfer_rate = 256u << 20;  // bytes a second
+    uint64_t transfer_rate = 256u << 20;               // bytes a second
+    uint64_t transfer_keep_bytes = uint64_t{1} << 30;  // of segments, while a member fetches a snapshot here
 };
 struct LimitSettings {
     uint32_t connections_max = 4096;

@@ -59,6 +59,11 @@ constexpr Setting kTable[] = {
     {"snapshot", "transfer_rate", BytesField{[](S& s) -> uint64_t& { return s.snapshot.transfer_rate; }},
      64 * kKiB, kTiB, "", false, "most that is fetched from another member in a second to catch up",
      kReloadable},
+    {"snapshot", "transfer_keep_bytes",
+     BytesField{[](S& s) -> uint64_t& { return s.snapshot.transfer_keep_bytes; }}, 0, kTiB, "", false,
+     "files of the write-ahead log kept while a member fetches a snapshot here, so that it can go on from "
+     "them",
+     kReloadable},
 
     {"limits", "connections_max", CountField{[](S& s) -> uint32_t& { return s.limits.connections_max; }}, 8,
      65536, "", false, "connections at a time"},

@@ -4,6 +4,7 @@
 #include "daemon/fault_requests.h"
 #include "daemon/feature_changes.h"
 #include "daemon/freeze_requests.h"
+#include "daemon/installer.h"
 #include "daemon/pump.h"
 #include "daemon/replies.h"
 #include "daemon/retention_requests.h"
@@ -156,6 +157,19 @@ void Admin::fill_status(pb::Status& status, NodeId leader) const {
         static_cast<uint64_t>(context_.options.settings.raft.election_timeout.ns / 1'000'000));
     status.set_transfer_to(raw(view.transfer_to));
     fill_members(status, view);
+    fill_install(status);
+}
+
+void Admin::fill_install(pb::Status& status) const {
+    const auto progress = installer_ != nullptr ? installer_->progress() : std::nullopt;
+    if (!progress) return;
+    pb::InstallStatus& install = *status.mutable_install();
+    install.set_index(raw(progress->at));
+    install.set_from(raw(progress->from));
+    install.set_files_left(progress->files_left);
+    install.set_bytes(std::min(progress->bytes, progress->bytes_total));
+    install.set_bytes_total(progress->bytes_total);
+    install.set_why(progress->why);
 }
 
 void Admin::fill_events(pb::Events& events, const pb::EventsRequest& wanted) const {

@@ -19,6 +19,7 @@ namespace raftd::daemon {
 class FaultRequests;
 class FeatureChanges;
 class FreezeRequests;
+class Installer;
 class Pump;
 class RetentionRequests;
 class Saves;
@@ -38,7 +39,10 @@ public:
         faults_ = &faults;
     }
     void attach(RetentionRequests& retention) { retention_ = &retention; }
-    void attach(FreezeRequests& freeze) { freeze_ = &freeze; }
+    void attach(FreezeRequests& freeze, const Installer& installer) {
+        freeze_ = &freeze;
+        installer_ = &installer;
+    }
     void attach(VerifyRequests& verify) { verify_ = &verify; }
     void attach(SnapshotRequests& snapshots, Saves& saves) {
         snapshots_ = &snapshots;
@@ -48,6 +52,7 @@ public:
 private:
     void fill_status(pb::Status& status, NodeId leader) const;
     void fill_events(pb::Events& events, const pb::EventsRequest& wanted) const;
+    void fill_install(pb::Status& status) const;
     void fill_members(pb::Status& status, const raft::View& view) const;
 
     Context& context_;
@@ -63,6 +68,7 @@ private:
     RetentionRequests* retention_ = nullptr;
     SnapshotRequests* snapshots_ = nullptr;
     FreezeRequests* freeze_ = nullptr;
+    const Installer* installer_ = nullptr;
     VerifyRequests* verify_ = nullptr;
     Saves* saves_ = nullptr;
 };

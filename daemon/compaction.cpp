@@ -109,7 +109,7 @@ void Compaction::turn() {
     if (frozen()) return sweep();
     if (!under_way_ && !hold_ && target_ && context_.now >= retry_at_) go_on();
     if (can_release()) release();
-    if (drop_due_) drop_segments();
+    if (drop_due_ || context_.now >= drop_again_at_) drop_segments();
 }
 
 bool Compaction::frozen() const { return freeze_ != nullptr && freeze_->on(); }
@@ -152,7 +152,9 @@ void Compaction::take_saved() {
 }
 
 Instant Compaction::deadline() const {
-    return target_ && !under_way_ && !hold_ && !frozen() ? std::max(retry_at_, context_.now) : kNever;
+    if (frozen()) return kNever;
+    const bool waits = target_ && !under_way_ && !hold_;
+    return std::min(drop_again_at_, waits ? std::max(retry_at_, context_.now) : kNever);
 }
 
 /// The next piece of the log, or the manifest when all of it is archived.
@@ -363,8 +365,14 @@ void Compaction::drop_segments() {
         return;
     }
     const raft::View view = replica_.core().view();
-    const LogPoint point =
-        wal_.droppable(newest_->at.index, context_.options.settings.snapshot.wal_keep_bytes);
+    const auto& settings = context_.options.settings.snapshot;
+    uint64_t keep_bytes = settings.wal_keep_bytes;
+    drop_again_at_ = kNever;
+    if (pin_ != nullptr && pin_->held(context_.now)) {
+        keep_bytes = std::max(keep_bytes, settings.transfer_keep_bytes);
+        drop_again_at_ = pin_->until();
+    }
+    const LogPoint point = wal_.droppable(newest_->at.index, keep_bytes);
     if (point.index > std::min(view.commit, view.durable)) return;
     drop_due_ = false;
     if (point.index <= wal_.base().index) return;

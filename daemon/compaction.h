@@ -14,6 +14,7 @@
 
 #include "daemon/applier.h"
 #include "daemon/log_reader.h"
+#include "daemon/transfer_pin.h"
 #include "snapshot/snapshot_dir.h"
 
 namespace raftd::daemon {
@@ -44,8 +45,12 @@ public:
     /// is being put in force, or there is none: ask again. `holder` is any number of the caller's.
     bool pin(uint64_t holder);
     void unpin(uint64_t holder) { pinned_.erase(holder); }
-    /// While that is on, nothing is begun and nothing goes; what waited is done behind it.
-    void attach(const Freeze& freeze) { freeze_ = &freeze; }
+    /// While a freeze is on, nothing is begun and nothing goes; what waited is done behind it.
+    /// While a pin is held, more segments stay.
+    void attach(const Freeze& freeze, const TransferPin& pin) {
+        freeze_ = &freeze;
+        pin_ = &pin;
+    }
     bool frozen() const;
     /// Of the replicated state where an archive ended lately; 0: not known.
     uint64_t state_digest(Index end) const;
@@ -92,9 +97,11 @@ private:
     std::map<uint64_t, std::set<std::string>> pinned_;  // names, by holder
     std::map<Index, uint64_t> digests_;                 // of states, by the archive's end; the newest ones
     const Freeze* freeze_ = nullptr;
+    const TransferPin* pin_ = nullptr;
     bool under_way_ = false;   // a read or a job
     bool committing_ = false;  // it is the job that renames CURRENT
     bool drop_due_ = true;
+    Instant drop_again_at_ = kNever;  // the pin, which kept some, ends
     bool hold_ = false;
     Instant began_at_{}, retry_at_{};
     uint32_t failures_ = 0;

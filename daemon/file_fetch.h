@@ -53,6 +53,8 @@ public:
     void tick(Instant now);
 
     uint64_t bytes_fetched() const { return bytes_fetched_; }
+    /// Of the file under way, on this disk.
+    uint64_t file_bytes_written() const { return written_upto_; }
     /// Bytes came in since this was asked last: counts as hearing from the source.
     bool take_heard() { return std::exchange(heard_, false); }
 

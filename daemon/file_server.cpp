@@ -83,6 +83,7 @@ void FileServer::frame(io::ConnId conn, const io::Frame& frame) {
         return peers_.close_bulk(conn);
     }
     asker.asks.push_back(ask);
+    pin_.asked(context_.now);
     read_next(conn, asker);
 }
 

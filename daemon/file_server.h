@@ -7,6 +7,7 @@
 #include <map>
 
 #include "daemon/peers.h"
+#include "daemon/transfer_pin.h"
 #include "proto/peer.h"
 
 namespace raftd::daemon {
@@ -17,7 +18,8 @@ public:
     static constexpr uint32_t kManifestBytesMax = 16u << 20;
     static constexpr size_t kAsksMax = 16;  // of one connection; beyond, it is closed
 
-    FileServer(Context& context, Peers& peers) : context_(context), peers_(peers) {}
+    FileServer(Context& context, Peers& peers, TransferPin& pin)
+        : context_(context), peers_(peers), pin_(pin) {}
 
     /// A frame of a connection that another member asks for files on.
     void frame(io::ConnId conn, const io::Frame& frame);
@@ -35,6 +37,7 @@ private:
 
     Context& context_;
     Peers& peers_;
+    TransferPin& pin_;
     std::map<io::ConnId, Asker> askers_;
     uint64_t jobs_ = 0;
 };

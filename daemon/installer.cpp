@@ -163,6 +163,9 @@ void Installer::wanted(const raft::Output::Install& install) {
     wanted_at_ = context_.now;
     if (stage_ != Stage::idle) return;
     began_at_ = context_.now;
+    bytes_total_ = bytes_done_ = 0;
+    failure_.clear();
+    missing_.clear();
     stage_ = Stage::waiting;
     context_.log(LogLevel::info, "snapshot_wanted")("from", raw(install.from))("at", raw(install.at.index))(
         "last", raw(replica_.core().last()));
@@ -255,6 +258,8 @@ void Installer::listed(Job& job) {
     for (auto archive = manifest_.archives.rbegin(); archive != manifest_.archives.rend(); ++archive)
         if (!job.here.contains(archive->name())) missing_.push_back(archive->name());
     if (!job.here.contains(manifest_.state.name)) missing_.push_back(manifest_.state.name);
+    bytes_total_ = bytes_done_ = 0;
+    for (const std::string& file : missing_) bytes_total_ += bytes_of(file);
     context_.log(LogLevel::info, "snapshot_fetching")("at", raw(manifest_.at.index))(
         "from", raw(fetch_.source()))("files", missing_.size())("archives", manifest_.archives.size());
     next_file();
@@ -299,6 +304,7 @@ void Installer::completed(io::Completed& done) {
         case Job::What::list: return listed(job);
         case Job::What::check:
             if (job.name == manifest_.state.name) state_path_ = job.path;
+            bytes_done_ += bytes_of(missing_.back());
             missing_.pop_back();
             return next_file();
         case Job::What::commit: return committed(job);
@@ -321,7 +327,16 @@ void Installer::committed(Job& job) {
     stage_ = Stage::idle;
 }
 
+/// As large as the source's.
+uint64_t Installer::bytes_of(const std::string& file) const {
+    if (file == manifest_.state.name) return manifest_.state.bytes;
+    for (const snapshot::ArchiveInfo& archive : manifest_.archives)
+        if (archive.name() == file) return archive.file_bytes;
+    return 0;
+}
+
 void Installer::try_again(std::string_view why) {
+    failure_ = why;
     compaction_.hold(false);
     fetch_.hang_up();
     stage_ = Stage::waiting;
@@ -343,7 +358,11 @@ std::optional<Installer::Progress> Installer::progress() const {
     if (stage_ == Stage::idle) return std::nullopt;
     const Index at =
         stage_ == Stage::waiting || stage_ == Stage::manifest ? wanted_.at.index : manifest_.at.index;
-    return Progress{at, missing_.size(), fetch_.bytes_fetched()};
+    Progress progress{at, wanted_.from, missing_.size(), bytes_done_, bytes_total_, {}};
+    if (stage_ == Stage::fetching) progress.bytes += fetch_.file_bytes_written();
+    if (stage_ == Stage::waiting || stage_ == Stage::holding)
+        progress.why = frozen() ? "the cluster is frozen" : failure_;
+    return progress;
 }
 
 }  // namespace raftd::daemon

@@ -38,7 +38,10 @@ public:
     /// What it is bringing here, for status; nothing when nothing is wanted.
     struct Progress {
         Index at{};
-        uint64_t files_left = 0, bytes_fetched = 0;
+        NodeId from{};
+        uint64_t files_left = 0;
+        uint64_t bytes = 0, bytes_total = 0;  // of the files that were missing; 0: not known yet
+        std::string why;                      // the last try ended; empty: none did
     };
     std::optional<Progress> progress() const;
 
@@ -53,6 +56,7 @@ private:
     void list();
     void listed(Job& job);
     void next_file();
+    uint64_t bytes_of(const std::string& file) const;
     void check(std::string path);
     void commit();
     void committed(Job& job);
@@ -80,6 +84,8 @@ private:
     std::map<std::string, uint64_t> parts_;
     std::string state_path_;  // of the fetched state; empty: it was there under its name
     Instant began_at_{};
+    uint64_t bytes_total_ = 0, bytes_done_ = 0;  // of the missing files, and of those that are here now
+    std::string failure_;                        // of the last try
 };
 
 }  // namespace raftd::daemon

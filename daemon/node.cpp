@@ -49,6 +49,7 @@ struct Node::Parts {
     Clients clients;
     ChainWatch chains;
     Pump pump;
+    TransferPin transfer_pin;
     FileServer file_server;
     Installer installer;
     Producers producers;
@@ -99,7 +100,7 @@ struct Node::Parts {
           clients(context),
           chains(context, replica),
           pump(context, replica, *wal, reader, applier, peers, chains),
-          file_server(context, peers),
+          file_server(context, peers, transfer_pin),
           installer(context, replica, peers, pump, applier, compaction),
           producers(context, replica, *wal, applier.state(), clients),
           appends(context, replica, *wal, peers, clients, producers),
@@ -116,7 +117,7 @@ struct Node::Parts {
         pump.attach(compaction);
         pump.attach(verifier);
         pump.attach(freeze, archives);
-        compaction.attach(freeze);
+        compaction.attach(freeze, transfer_pin);
         chains.attach(freeze);
         installer.attach(archives);
         retention.attach(freeze);
@@ -209,7 +210,7 @@ Result<void> Node::start() {
     parts_->admin.attach(parts_->features, parts_->fault_requests);
     parts_->admin.attach(parts_->verify_requests);
     parts_->admin.attach(parts_->snapshots, parts_->saves);
-    parts_->admin.attach(parts_->freeze_requests);
+    parts_->admin.attach(parts_->freeze_requests, parts_->installer);
     Context& context = parts_->context;
     const auto& settings = parts_->options.settings;
     TRY(me, own_place(context));

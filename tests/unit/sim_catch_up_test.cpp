@@ -237,5 +237,19 @@ TEST(SimCatchUp, AnInterruptedTransferSendsNothingWholeAgain) {
     EXPECT_LE(parts, whole + kills * (daemon::FileFetch::kPartsMax + 2));
 }
 
+// Archives end faster than the snapshot comes: what lies behind it must still be in the log when it is here.
+TEST(SimCatchUp, TheLogBehindASnapshotStaysWhileItIsFetched) {
+    ClusterOptions options = small();
+    options.transfer_part_bytes = 128;
+    CatchUp cluster(34, options, seconds(5));
+    const uint32_t member = cluster.follower();
+    cluster.fall_behind(member);
+    cluster.cluster.start(member);
+    cluster.until([&] { return cluster.installed() >= 1; });
+    cluster.run_for(seconds(10));
+    EXPECT_EQ(cluster.installed(), 1u);
+    cluster.expect_all_equal();
+}
+
 }  // namespace
 }  // namespace raftd::sim
