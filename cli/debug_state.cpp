@@ -136,7 +136,7 @@ Json json_of(const StoredState& state) {
         .add("archive", Json::object()
                             .add("bytes", state.header.archive_bytes)
                             .add("entries", state.header.archive_entries)
-                            .add("records", state.header.archive_records))
+                            .add("changes", state.header.archive_changes))
         .add("archives", marks)
         .add("cursors", cursors)
         .add("checkpoints", checkpoints)

@@ -152,6 +152,7 @@ void Applier::apply(ByteView entries, Index upto) {
 /// one is passed over: the newer snapshot has all that it would have had.
 void Applier::note_archive_end() {
     const bool behind_newest = state_.applied() > context_.dir.base.index;
+    if (ends_passed_over_) return;
     if (maker_ == nullptr || state_.feature_level() < kArchivesSince || !behind_newest) return;
     end_wanted_ = StatePoint{state_.point(), state_.feature_level(), state_.configs(), state_.used_ids(),
                              state_.first_index()};

@@ -87,6 +87,8 @@ public:
     /// several came at once.
     std::optional<StateSaved> take_saved() { return std::exchange(saved_, std::nullopt); }
     /// The store refused a write and has not been opened anew since.
+    /// While another member's state is named: one of the same entry would be written in its place.
+    void pass_over_ends(bool on) { ends_passed_over_ = on; }
     bool store_failed() const { return failures_ != 0; }
     Index stored() const { return stored_.index; }
 
@@ -138,6 +140,7 @@ private:
     bool replaced_ = false;        // the store holds another state than this one
     uint32_t failures_ = 0;        // one after another
     Instant open_at_ = kNever;
+    bool ends_passed_over_ = false;
 };
 
 }  // namespace raftd::daemon

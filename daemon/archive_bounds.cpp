@@ -19,9 +19,11 @@ ArchiveBounds::ArchiveBounds(const ArchiveLimits& limits, const LogPoint& base) 
 bool ArchiveBounds::add(const EntryHeader& header, const LogPoint& after) {
     open_.bytes += encoded_bytes(header);
     ++open_.entries;
-    if (header.kind == EntryKind::batch) open_.records += header.record_count;
-    // A cut behind no record would make an archive that says nothing new.
-    const bool cut = header.kind == EntryKind::cut && open_.records != 0;
+    const bool is_cut = header.kind == EntryKind::cut;
+    if (!is_cut && header.kind != EntryKind::noop) ++open_.changes;
+    // A cut behind nothing would make an archive that says nothing new. A cursor or a checkpoint is
+    // something: who saves a snapshot wants all that was committed.
+    const bool cut = is_cut && open_.changes != 0;
     if (open_.bytes < limits_.bytes && open_.entries < limits_.entries && !cut) return false;
     marks_.push_back({after.index + 1, after.lsn_next, after.timestamp_ms, bytes_total()});
     changed_.insert(after.index + 1);
@@ -99,7 +101,7 @@ bool ArchiveBounds::fits(const LogPoint& applied) const {
            last.timestamp_ms <= applied.timestamp_ms && last.first <= applied.index + 1 &&
            open_.entries == applied.index + 1 - last.first && open_.entries < limits_.entries &&
            open_.bytes < limits_.bytes && open_.bytes / kEntryHeaderBytes >= open_.entries &&
-           open_.records == applied.lsn_next - last.lsn_first;
+           open_.changes <= open_.entries;
 }
 
 }  // namespace raftd::daemon

@@ -26,7 +26,7 @@ struct ArchiveMark {
 struct OpenArchive {
     uint64_t bytes = 0;  // encoded
     uint64_t entries = 0;
-    uint64_t records = 0;
+    uint64_t changes = 0;  // entries that say something: all but no-ops and cuts
     bool operator==(const OpenArchive&) const = default;
 };
 
@@ -52,6 +52,10 @@ public:
     const std::deque<ArchiveMark>& marks() const { return marks_; }
     const OpenArchive& open() const { return open_; }
     Index open_first() const { return marks_.back().first; }
+    /// Records in the open archive; `applied`: as add() was given last.
+    uint64_t open_records(const LogPoint& applied) const {
+        return applied.lsn_next - marks_.back().lsn_first;
+    }
     /// Encoded bytes from the genesis up to the last entry counted.
     uint64_t bytes_total() const { return marks_.back().bytes_before + open_.bytes; }
     uint64_t bytes() const;  // of memory, reckoned

@@ -95,6 +95,7 @@ Compaction::Compaction(Context& context, Replica& replica, wal::Wal& wal, LogRea
       newest_(context.dir.current.snapshot),
       newest_name_(context.dir.current.name) {
     if (newest_) reader_.set_archives(newest_->archives);
+    if (newest_) released_ = was_released(*newest_);
 }
 Compaction::~Compaction() = default;
 
@@ -106,7 +107,11 @@ LogPoint Compaction::archived_upto() const { return made_.empty() ? begin() : ma
 
 void Compaction::turn() {
     take_saved();
-    if (frozen()) return sweep();
+    if (frozen()) {
+        if (superseded_.size() >= kSweepFrom) sweep(true);
+        return;
+    }
+    if (sweep_due_) sweep(false);
     if (!under_way_ && !hold_ && target_ && context_.now >= retry_at_) go_on();
     if (can_release()) release();
     if (drop_due_ || context_.now >= drop_again_at_) drop_segments();
@@ -119,15 +124,31 @@ uint64_t Compaction::state_digest(Index end) const {
     return found != digests_.end() ? found->second : 0;
 }
 
-/// Each archive's end saves the state, and of those that are held back only the newest is needed.
-void Compaction::sweep() {
-    if (under_way_ || hold_ || superseded_.size() < kSweepFrom) return;
+/// While nothing may go: each archive's end saves the state, and of those only the newest is needed. Else
+/// what a pin, which is over, has kept.
+void Compaction::sweep(bool states_only) {
+    if (under_way_ || hold_) return;
+    sweep_due_ = false;
     auto job = std::make_unique<Job>();
     job->dir = dir();
     job->sweeps = true;
-    job->superseded = std::exchange(superseded_, {});
+    auto stays = [&](const std::string& name) { return states_only && !snapshot::is_state_file_name(name); };
+    auto going = std::stable_partition(superseded_.begin(), superseded_.end(), stays);
+    job->superseded.assign(going, superseded_.end());
+    superseded_.erase(going, superseded_.end());
     keep_pinned(*job);
     if (!job->superseded.empty()) submit(std::move(job));
+}
+
+void Compaction::unpin(uint64_t holder) {
+    pinned_.erase(holder);
+    sweep_due_ = !superseded_.empty();
+}
+
+/// A snapshot begins with its first manifest, and each trim since has made another one.
+bool Compaction::was_released(const snapshot::SnapshotManifest& manifest) const {
+    const bool restored = manifest.at.index == snapshot::genesis_point(context_.dir.current.genesis).index;
+    return manifest.revision > (restored ? 1u : 0u);
 }
 
 void Compaction::take_saved() {
@@ -200,6 +221,7 @@ void Compaction::archive(std::vector<Slice> entries) {
 void Compaction::commit() {
     auto job = std::make_unique<Job>();
     job->manifest = manifest();
+    job->manifest->revision = revision_free_;
     job->dir = dir();
     job->superseded = std::exchange(superseded_, {});
     if (newest_) {
@@ -225,7 +247,7 @@ void Compaction::keep_pinned(Job& job) {
 }
 
 bool Compaction::pin(uint64_t holder) {
-    if (!newest_ || committing_) return false;
+    if (!newest_ || committing_ || released_) return false;
     std::set<std::string> names{newest_name_, newest_->state.name};
     for (const snapshot::ArchiveInfo& archive : newest_->archives) names.insert(archive.name());
     pinned_[holder] = std::move(names);
@@ -254,7 +276,7 @@ bool Compaction::can_release() const {
 void Compaction::release() {
     auto job = std::make_unique<Job>();
     job->manifest = *newest_;
-    ++job->manifest->revision;
+    job->manifest->revision = std::max(newest_->revision + 1, revision_free_);
     job->dir = dir();
     job->superseded = std::exchange(superseded_, {});
     job->superseded.push_back(newest_name_);
@@ -310,13 +332,17 @@ void Compaction::archived(Job& job) {
 void Compaction::committed(Job& job) {
     committing_ = false;
     if (job.error) {
-        for (const std::string& name : job.superseded)  // what is in force still needs the rest
-            if (snapshot::is_state_file_name(name) && !(newest_ && name == newest_->state.name))
-                superseded_.push_back(name);
+        // It may be in force all the same, by a name whose directory wasn't synced: the next try takes
+        // another.
+        revision_free_ = job.manifest->revision + 1;
+        superseded_.insert(superseded_.end(), job.superseded.begin(), job.superseded.end());
+        keep_in_force();
         return failed(job.error->what);
     }
     newest_ = std::move(job.manifest);
     newest_name_ = newest_->name();
+    revision_free_ = 0;
+    released_ = job.releases;
     reader_.set_archives(newest_->archives);
     if (failures_ != 0) context_.log(LogLevel::info, "snapshot_works_again")("failures", failures_);
     failures_ = 0;
@@ -337,6 +363,17 @@ void Compaction::committed(Job& job) {
     began_at_ = context_.now;
 }
 
+/// What is in force is superseded by nothing.
+void Compaction::keep_in_force() {
+    std::set<std::string> gone(superseded_.begin(), superseded_.end());
+    if (newest_) {
+        gone.erase(newest_name_);
+        gone.erase(newest_->state.name);
+        for (const snapshot::ArchiveInfo& archive : newest_->archives) gone.erase(archive.name());
+    }
+    superseded_.assign(gone.begin(), gone.end());
+}
+
 void Compaction::installed(const snapshot::SnapshotManifest& manifest) {
     CHECK(held());
     for (const auto* given_up : {&target_, &next_})
@@ -351,9 +388,9 @@ void Compaction::installed(const snapshot::SnapshotManifest& manifest) {
     maker_.reset();
     newest_ = manifest;
     newest_name_ = manifest.name();
-    std::erase_if(superseded_, [&](const std::string& name) {
-        return name == newest_->state.name || name == newest_name_;
-    });
+    revision_free_ = 0;
+    released_ = was_released(manifest);
+    keep_in_force();
     reader_.set_archives(newest_->archives);
     drop_due_ = true;
 }

@@ -42,9 +42,13 @@ public:
     /// A snapshot that another member took is in force. Requires: held.
     void installed(const snapshot::SnapshotManifest& manifest);
     /// The files of the newest snapshot stay until unpin(), whatever supersedes it. False while another one
-    /// is being put in force, or there is none: ask again. `holder` is any number of the caller's.
+    /// is being put in force, there is none, or it is released(): ask again. `holder` is any number of the
+    /// caller's.
     bool pin(uint64_t holder);
-    void unpin(uint64_t holder) { pinned_.erase(holder); }
+    void unpin(uint64_t holder);
+    /// Archives were let go since: what its state says of checkpoints may not be there whole. A trim is
+    /// behind it in the log, so another one can be taken.
+    bool released() const { return released_; }
     /// While a freeze is on, nothing is begun and nothing goes; what waited is done behind it.
     /// While a pin is held, more segments stay.
     void attach(const Freeze& freeze, const TransferPin& pin) {
@@ -76,7 +80,9 @@ private:
     void release();
     void drop_trimmed(Job& job, Index first_index);
     void keep_pinned(Job& job);
-    void sweep();
+    void sweep(bool states_only);
+    void keep_in_force();
+    bool was_released(const snapshot::SnapshotManifest& manifest) const;
     LogPoint begin() const;
     LogPoint archived_upto() const;
     std::string dir() const { return context_.dir.path + "/snapshot"; }
@@ -100,6 +106,9 @@ private:
     const TransferPin* pin_ = nullptr;
     bool under_way_ = false;   // a read or a job
     bool committing_ = false;  // it is the job that renames CURRENT
+    bool released_ = false;
+    bool sweep_due_ = false;      // a pin has gone
+    uint64_t revision_free_ = 0;  // of the next manifest: no earlier try had it
     bool drop_due_ = true;
     Instant drop_again_at_ = kNever;  // the pin, which kept some, ends
     bool hold_ = false;

@@ -293,12 +293,14 @@ void Installer::commit() {
     job->path = state_path_;
     job->name = manifest_.state.name;
     job->limits = context_.options.state_limits;
+    applier_.pass_over_ends(true);
     submit(std::move(job), Stage::committing);
 }
 
 void Installer::completed(io::Completed& done) {
     if (tag_of(done.token) == TokenTag::fetch) return fetch_.completed(done);
     auto& job = static_cast<Job&>(*done.job);
+    if (job.what == Job::What::commit) applier_.pass_over_ends(false);
     if (job.error) return try_again(job.error->what);
     switch (job.what) {
         case Job::What::list: return listed(job);

@@ -91,7 +91,7 @@ Retention::Target Retention::target_by_age(uint64_t age_ms) const {
 bool Retention::cut_wanted() const {
     const uint64_t age_ms = state_.retained().policy().age_ms;
     const ArchiveBounds& archives = state_.archives();
-    if (age_ms == 0 || archives.open().records == 0) return false;
+    if (age_ms == 0 || archives.open_records(state_.point()) == 0) return false;
     const uint64_t newest_ms = state_.point().timestamp_ms, began_ms = archives.marks().back().timestamp_ms;
     return newest_ms - began_ms > std::max(age_ms / kCutsAnAge, kCutsApartMs);
 }

@@ -68,6 +68,11 @@ void Saves::begin(const ClientConn& conn, uint32_t stream, Index index_min) {
     if (!newest || newest->at.index < index_min)
         return no("this member has no snapshot at entry " + at + " yet",
                   compaction_.trouble().empty() ? "it is being taken" : compaction_.trouble());
+    if (compaction_.released())
+        return refuse(clients_, conn.id, stream,
+                      error(Errc::conflict, "the log was trimmed since the snapshot was taken",
+                            "raftctl snapshot save again"),
+                      {});
     if (newest->archives.size() > kFilesMax) return no("too many archives for one file", "raftctl trim");
     if (saves_.size() >= kAtOnce)
         return no(std::to_string(kAtOnce) + " saves are under way", "try another member, or later");

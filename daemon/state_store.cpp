@@ -62,7 +62,7 @@ StateHeader State::header() const {
             limits_.retain.upload_distance,
             archives_.open().bytes,
             archives_.open().entries,
-            archives_.open().records};
+            archives_.open().changes};
 }
 
 uint64_t State::dirty_bytes() const {
@@ -247,7 +247,7 @@ private:
     }
 
     bool put_archives(State& state) {
-        const OpenArchive open{header_->archive_bytes, header_->archive_entries, header_->archive_records};
+        const OpenArchive open{header_->archive_bytes, header_->archive_entries, header_->archive_changes};
         auto archives = ArchiveBounds::load(state.limits_.archive, marks_, open, state.point_);
         if (archives) state.archives_ = std::move(*archives);
         return archives.has_value();

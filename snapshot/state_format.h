@@ -44,7 +44,7 @@ struct StateHeader {
     uint64_t producers_max, answers_each_max, answers_all_max, producer_idle_ms;
     uint64_t archive_bytes_max, archive_entries_max, archive_marks_max;
     uint64_t cursors_max, checkpoints_max, uploads_max, upload_distance;
-    uint64_t archive_bytes, archive_entries, archive_records;  // of the open one so far
+    uint64_t archive_bytes, archive_entries, archive_changes;  // of the open one so far
 };
 static_assert(sizeof(StateHeader) == 128);
 /// 1 had no archives. Another format is no damage: the state is made again from the log.

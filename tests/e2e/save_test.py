@@ -49,6 +49,25 @@ class Save(unittest.TestCase):
         self.assertEqual([lsn for lsn, _ in records], list(range(1, len(records) + 1)))
         return records if upto is None else records[:upto]
 
+    def test_what_came_behind_the_last_record_is_in_it_too(self):
+        with Cluster(1) as cluster:
+            for begin in (0, 100, 200):
+                cluster.run("append", stdin="".join(f"{n}\n" for n in range(begin, begin + 100)))
+                cluster.run("snapshot", "take")
+            (cluster.work / "state.bin").write_bytes(b"the application's state" * 1000)
+            cluster.run("checkpoint", "put", cluster.work / "state.bin", "--upto", 300, "--trim")
+            cluster.run("cursor", "set", "audit", "301")
+            file, said = self.save(cluster)
+            self.assertEqual((said["first_lsn"], said["lsn"]), (301, 300))
+            cluster.run("stop")
+            restore(cluster, file, cluster.work / "new", "--nodes", 1, "--base-port", PORTS)
+            with Restored(cluster.work, cluster.work / "new", ["n1"]) as new:
+                got = cluster.work / "got.bin"
+                new.run("checkpoint", "get", got)
+                self.assertEqual(got.read_bytes(), (cluster.work / "state.bin").read_bytes())
+                self.assertIn("audit", new.run("cursor", "list").stdout)
+                self.assertEqual(new.run("append", "next").stdout.split()[-1], "301")
+
     def test_under_load_from_a_follower_and_restored_to_one_and_back_to_three(self):
         with Cluster(3, start=False) as cluster:
             for name in cluster.names:

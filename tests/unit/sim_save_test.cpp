@@ -180,6 +180,69 @@ TEST_F(SaveTest, FilesStayForItAndGoBehindIt) {
     EXPECT_LE(state_files(member), 3u);
 }
 
+// Each try that fails holds back what it would have removed, and what is in force isn't among that.
+TEST_F(SaveTest, WhatIsInForceStaysThoughTheNextSnapshotFailsAgainAndAgain) {
+    const uint32_t member = follower();
+    Talker& talker = talk_to(member);
+    auto begun = begin(talker, member, Index{cluster.truth().committed()});
+    ASSERT_TRUE(begun);
+    cluster.storage(member).fault = [](uint64_t, const DiskCall& call) {
+        return Verdict{call.op == DiskOp::write && call.path.find("manifest-") != call.path.npos ? ENOSPC
+                                                                                                 : 0};
+    };
+    run_for(seconds(40));
+    EXPECT_EQ(raw(cluster.node(member)->snapshot()->at.index), begun->index());
+    pb::Request request;
+    request.mutable_freeze()->set_version(1);
+    request.mutable_freeze()->set_for_ms(3'600'000);
+    ASSERT_TRUE(ask(talker, member, request)->has_frozen());
+    request.mutable_end_save()->set_id(begun->id());
+    ask(talker, member, request);
+    run_for(seconds(5));
+    cluster.storage(member).fault = nullptr;
+    int error = 0;
+    const std::vector<std::string> there = cluster.storage(member).list("/data/snapshot", error);
+    const snapshot::SnapshotManifest& in_force = *cluster.node(member)->snapshot();
+    std::vector<std::string> needed{in_force.name(), in_force.state.name};
+    for (const snapshot::ArchiveInfo& archive : in_force.archives) needed.push_back(archive.name());
+    for (const std::string& name : needed)
+        EXPECT_NE(std::find(there.begin(), there.end(), name), there.end()) << name;
+    EXPECT_LE(state_files(member), 10u);
+}
+
+// Nothing is appended any more, so no other snapshot comes that would let them go.
+TEST_F(SaveTest, WhatWasTrimmedMeanwhileGoesWithTheSave) {
+    const uint32_t member = follower();
+    writer->set_appending(false);
+    until([&] { return writer->outstanding() == 0; });
+    Talker& talker = talk_to(member);
+    auto begun = begin(talker, member, Index{1});
+    ASSERT_TRUE(begun);
+    Talker& to_leader = talk_to(leader());
+    pb::Request request;
+    request.mutable_trim()->set_before(begun->lsn());
+    ASSERT_TRUE(ask(to_leader, leader(), request));
+    auto archives_there = [&] {
+        int error = 0;
+        size_t count = 0;
+        for (const std::string& name : cluster.storage(member).list("/data/snapshot", error))
+            count += name.ends_with(".zst");
+        return count;
+    };
+    run_for(seconds(5));
+    EXPECT_GT(archives_there(), 5u);
+    auto tar = fetch(talker, member, *begun);
+    ASSERT_TRUE(tar);
+    request.mutable_end_save()->set_id(begun->id());
+    ask(talker, member, request);
+    until([&] { return archives_there() <= 2; }, seconds(5));
+    // What the snapshot says of checkpoints may have gone with them: it isn't saved any more.
+    request.mutable_begin_save()->set_index_min(1);
+    auto refused = ask(talker, member, request);
+    ASSERT_TRUE(refused && refused->has_error());
+    EXPECT_EQ(static_cast<Errc>(refused->error().code()), Errc::conflict);
+}
+
 TEST_F(SaveTest, WhoAsksForNothingIsNotWaitedForAndFewGoOnAtOnce) {
     const uint32_t member = follower();
     Talker& talker = talk_to(member);
