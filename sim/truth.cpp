@@ -244,14 +244,16 @@ void Truth::follow_configs(uint32_t number, Member& member, const daemon::Node& 
     }
 }
 
-/// Entries of this member's log that another one hasn't acknowledged.
+/// Entries of this member's log that another one hasn't acknowledged, or doesn't have: what it acknowledged
+/// may have been cut since, by a leader that this one hasn't heard of.
 uint64_t Truth::lag(uint32_t number, NodeId of) const {
     const Member& mine = members_[number];
     const uint64_t last = mine.chains.size() - 1;
     if (raw(of) >= members_.size()) return last;
     const Member& other = members_[raw(of)];
-    const bool same = other.ok_index <= last && mine.chains[other.ok_index] == other.ok_chain;
-    return same ? last - other.ok_index : last;
+    uint64_t at = std::min({last, other.ok_index, uint64_t{other.chains.size() - 1}});
+    while (at > 0 && mine.chains[at] != other.chains[at]) --at;
+    return last - at;
 }
 
 bool Truth::majority_at(uint32_t number, const std::function<bool(NodeId)>& yes) const {
