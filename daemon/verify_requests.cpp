@@ -153,8 +153,7 @@ void VerifyRequests::verify(pb::Answer& answer, const pb::VerifyRequest& request
         return;
     }
     if (verifier_.report().run != request.run())
-        verifier_.begin(request.run(), Lsn{request.from_lsn()},
-                        std::min(pump_.committed().index, replica_.core().view().durable));
+        verifier_.begin(request.run(), Lsn{request.from_lsn()}, replica_.core().view().durable);
     const Verifier::Report& report = verifier_.report();
     pb::Verified& verified = *answer.mutable_verified();
     verified.set_node_id(raw(context_.dir.identity.id));

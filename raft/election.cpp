@@ -114,6 +114,7 @@ void Core::State::count_votes() {
 void Core::State::become_leader() {
     CHECK(hard_durable());
     CHECK_EQ(raw(hard.vote), raw(self));
+    counted_on = false;
     Leader leader;
     leader.heartbeat_at = now + options.heartbeat;
     leader.preference_at = now + options.election_timeout * 10;
@@ -138,7 +139,9 @@ void Core::State::on_vote(NodeId from, const msg::Vote& vote) {
     const bool recent = up_to_date(vote.last, log.last_id());
     const bool granted = current && free_to && health.may_vote && (vote.transfer || !sticky()) && recent;
     // A configuration that it has and I don't is newer than mine.
-    if (current && !recent && leader() == NodeId{} && vote.last.index > log.config().index) counted_on = true;
+    if (current && !recent && leader() == NodeId{} && !is_voter(membership(), self) &&
+        vote.last.index > log.config().index)
+        counted_on = true;
     if (vote.pre) {
         if (granted)
             say(from, msg::VoteOk{vote.term, true, true, Index{}});

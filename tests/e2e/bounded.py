@@ -26,10 +26,12 @@ class Settings:
     retention: int = 1024 * MIB
     segment: int = 64 * MIB
     wal_keep: int = 256 * MIB
+    transfer_keep: int = 1024 * MIB
 
     def disk_max(self):
         """docs/operations.md, "How much disk a member takes"."""
-        return self.retention + 2 * self.wal_keep + 5 * ARCHIVE_BYTES + 3 * self.segment + 64 * MIB
+        wal = max(2 * self.wal_keep, self.wal_keep + self.transfer_keep)
+        return self.retention + wal + 5 * ARCHIVE_BYTES + 3 * self.segment + 64 * MIB
 
 
 def disk_of(folder):
@@ -162,6 +164,7 @@ def retained(cluster):
 def set_up(cluster, settings):
     for name in cluster.names:
         cluster.configure(name, "log", segment_bytes=str(settings.segment))
-        cluster.configure(name, "snapshot", wal_keep_bytes=str(settings.wal_keep))
+        cluster.configure(name, "snapshot", wal_keep_bytes=str(settings.wal_keep),
+                          transfer_keep_bytes=str(settings.transfer_keep))
     cluster.run("start")
     cluster.run("retention", "set", "--bytes", settings.retention)

@@ -9,7 +9,7 @@ from cluster import Cluster, main, until
 
 
 class Bounded(unittest.TestCase):
-    SETTINGS = bounded.Settings(retention=96 * MIB, segment=4 * MIB, wal_keep=8 * MIB)
+    SETTINGS = bounded.Settings(retention=96 * MIB, segment=4 * MIB, wal_keep=8 * MIB, transfer_keep=32 * MIB)
     PARTS, PART = 8, 128 * MIB  # a part may come before the policy is looked at
 
     def test_nothing_grows_with_what_was_ever_written(self):
