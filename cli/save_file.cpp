@@ -30,14 +30,18 @@ Error SaveFile::io_error(const char* verb, const std::string& path, int number) 
     return error(Errc::io, std::string("can't ") + verb + " " + path + ": " + std::strerror(number));
 }
 
+Error SaveFile::exists_already() const {
+    return error(Errc::conflict, path_ + " exists already", "--force replaces it once the save is whole");
+}
+
 Result<void> SaveFile::open(bool force) {
     if (files_ == nullptr) return {};
     int failed = 0;
     const io::FileId there = files_->open(path_, io::OpenMode::read, failed);
     if (there != io::kNoFile) files_->close(there);
     if (failed == EISDIR) return io_error("write", path_, failed);
-    if ((there != io::kNoFile || failed != ENOENT) && !force)
-        return error(Errc::conflict, path_ + " exists already", "--force replaces it once the save is whole");
+    if ((there != io::kNoFile || failed != ENOENT) && !force) return exists_already();
+    force_ = force;
     file_ = files_->open(temporary_, io::OpenMode::truncate, failed);
     if (file_ == io::kNoFile) return io_error("make", temporary_, failed);
     made_ = true;
@@ -73,7 +77,8 @@ Result<void> SaveFile::finish() {
         TRY(saved, snapshot::Saved::open(*files_, temporary_));
         TRY_VOID(saved.verify());
     }
-    failed = files_->rename(temporary_, path_).error;
+    failed = (force_ ? files_->rename(temporary_, path_) : files_->rename_new(temporary_, path_)).error;
+    if (failed == EEXIST && !force_) return exists_already();  // somebody made it meanwhile
     if (failed != 0) return io_error("rename", temporary_, failed);
     made_ = false;
     failed = files_->sync_dir(folder_above(path_)).error;

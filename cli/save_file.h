@@ -29,7 +29,7 @@ public:
     Result<void> begin(std::string_view name, uint64_t bytes) override;
     Result<void> add(ByteView bytes) override;
     /// Reads all of it back and gives it its name; on error there is none. Errors: damaged (of the member's
-    /// files), io.
+    /// files), conflict (the name is taken by now, and `force` wasn't given), io.
     Result<void> finish();
     /// Removes what is there of it. For every way that doesn't end in finish().
     void discard();
@@ -39,13 +39,14 @@ public:
 
 private:
     Result<void> put(ByteView bytes);
+    Error exists_already() const;
     Error io_error(const char* verb, const std::string& path, int number) const;
 
     io::Files* files_ = nullptr;
     std::string path_, temporary_;
     Write write_;
     io::FileId file_ = io::kNoFile;
-    bool made_ = false;
+    bool made_ = false, force_ = false;
     uint64_t at_ = 0;
     snapshot::Sha256Hasher hasher_;
     snapshot::TarWriter tar_;

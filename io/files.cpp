@@ -4,6 +4,14 @@
 
 namespace raftd::io {
 
+FileResult Files::rename_new(std::string_view from, std::string_view to) {
+    int error = 0;
+    const FileId there = open(to, OpenMode::read, error);
+    if (there != kNoFile) close(there);
+    if (there != kNoFile || error != ENOENT) return {EEXIST, 0};
+    return rename(from, to);
+}
+
 FileResult read_file(Files& files, std::string_view path, uint64_t bytes_max, std::string& into) {
     int error = 0;
     FileId file = files.open(path, OpenMode::read, error);

@@ -39,6 +39,9 @@ public:
     virtual FileResult sync(FileId file) = 0;
     virtual FileResult sync_dir(std::string_view path) = 0;
     virtual FileResult rename(std::string_view from, std::string_view to) = 0;
+    /// The same, but EEXIST when something has the name `to`, which then stays as it is. Here: for worlds in
+    /// which nobody else makes files.
+    virtual FileResult rename_new(std::string_view from, std::string_view to);
     virtual FileResult remove(std::string_view path) = 0;
     virtual FileResult make_dir(std::string_view path) = 0;  // mode 0700; EEXIST when there
     virtual FileResult size(FileId file) = 0;                // in bytes

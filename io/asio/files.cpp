@@ -82,6 +82,10 @@ FileResult PosixFiles::rename(std::string_view from, std::string_view to) {
     return {posix::rename_file(from, to), 0};
 }
 
+FileResult PosixFiles::rename_new(std::string_view from, std::string_view to) {
+    return {posix::rename_new_file(from, to), 0};
+}
+
 FileResult PosixFiles::remove(std::string_view path) {
     return result_of(::unlink(std::string(path).c_str()));
 }

@@ -17,6 +17,7 @@ public:
     FileResult sync(FileId file) override;
     FileResult sync_dir(std::string_view path) override;
     FileResult rename(std::string_view from, std::string_view to) override;
+    FileResult rename_new(std::string_view from, std::string_view to) override;
     FileResult remove(std::string_view path) override;
     FileResult make_dir(std::string_view path) override;
     FileResult size(FileId file) override;

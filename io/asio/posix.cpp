@@ -119,6 +119,22 @@ int rename_file(std::string_view from, std::string_view to) {
     return error;
 }
 
+int rename_new_file(std::string_view from, std::string_view to) {
+    const std::string old_name(from), new_name(to);
+    if (::renameat2(AT_FDCWD, old_name.c_str(), AT_FDCWD, new_name.c_str(), RENAME_NOREPLACE) == 0) return 0;
+    const int error = errno;
+    if (error == EINVAL || error == ENOSYS) return relink_file(from, to);  // NFS, for one
+    if (the_file_system_failed(error)) fatal_sync("rename", to, error);
+    return error;
+}
+
+int relink_file(std::string_view from, std::string_view to) {
+    const int error = ::link(std::string(from).c_str(), std::string(to).c_str()) == 0 ? 0 : errno;
+    if (error == 0) ::unlink(std::string(from).c_str());  // a second name that stays does no harm
+    if (the_file_system_failed(error)) fatal_sync("link", to, error);
+    return error;
+}
+
 std::string parent_of(std::string_view path) {
     size_t slash = path.rfind('/');
     if (slash == std::string_view::npos) return ".";

@@ -29,6 +29,10 @@ void sync_all(int descriptor, std::string_view path);
 int sync_dir(std::string_view path);
 /// Renames. Fatal where the file system itself fails (EIO, EROFS, ENOSPC); ENOENT and the like are values.
 int rename_file(std::string_view from, std::string_view to);
+/// The same, but EEXIST when there is something called `to`.
+int rename_new_file(std::string_view from, std::string_view to);
+/// What that does on file systems whose renames always replace: a second name, and the first one away.
+int relink_file(std::string_view from, std::string_view to);
 std::string parent_of(std::string_view path);
 [[noreturn]] void fatal_sync(std::string_view what, std::string_view path, int error);
 /// Zeros of 1 MiB, for filling; aligned for direct writes.

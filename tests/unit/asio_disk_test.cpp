@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/check.h"
+#include "io/asio/posix.h"
 #include "tests/unit/asio_support.h"
 
 namespace raftd::io::asio {
@@ -213,6 +214,19 @@ TEST_F(DiskTest, BlockingFilesDoWhatTheirContractSays) {
     EXPECT_EQ(files.read(file, 0, into).error, EBADF);
     EXPECT_EQ(files.rename(folder / "d/f", folder / "d/g").error, 0);
     EXPECT_EQ(files.rename(folder / "d/f", folder / "d/g").error, ENOENT);
+    EXPECT_EQ(files.rename_new(folder / "d/g", folder / "d/h").error, 0);
+    EXPECT_EQ(posix::relink_file(folder / "d/h", folder / "d/g"), 0);
+    std::ofstream(folder / "d/other") << "theirs";
+    ASSERT_EQ(::symlink("nowhere", (folder / "d/dangling").c_str()), 0);
+    ASSERT_EQ(files.make_dir(folder / "d/folder").error, 0);
+    for (const char* taken : {"d/other", "d/dangling", "d/folder"}) {
+        EXPECT_EQ(files.rename_new(folder / "d/g", folder / taken).error, EEXIST) << taken;
+        EXPECT_EQ(posix::relink_file(folder / "d/g", folder / taken), EEXIST) << taken;
+    }
+    EXPECT_EQ(content_of(folder / "d/other"), "theirs");
+    EXPECT_EQ(files.rename_new(folder / "d/none", folder / "d/new").error, ENOENT);
+    for (const char* name : {"d/other", "d/dangling"}) EXPECT_EQ(files.remove(folder / name).error, 0);
+    ASSERT_EQ(::rmdir((folder / "d/folder").c_str()), 0);
     EXPECT_EQ(files.sync_dir(folder / "d").error, 0);
     EXPECT_EQ(files.sync_dir(folder / "none").error, ENOENT);
     files.close(files.open(folder / "d/a", OpenMode::truncate, error));

@@ -68,6 +68,30 @@ TEST(SaveFile, IsReadBackAndKeepsNothingElse) {
     EXPECT_EQ(names_in(storage), std::vector<std::string>{"save"});
 }
 
+// A save takes long: the name may be somebody else's by then.
+TEST(SaveFile, AFileMadeMeanwhileIsNeverReplaced) {
+    for (bool force : {false, true}) {
+        sim::SimStorage storage = empty_machine();
+        sim::SimFiles files(storage);
+        SaveFile file(files, "/backup/save", "7", 1000);
+        ASSERT_TRUE(file.open(force));
+        for (const auto& [name, content] : member_files()) {
+            ASSERT_TRUE(file.begin(name, content.size()));
+            ASSERT_TRUE(file.add(as_bytes(content)));
+        }
+        snapshot::put_file(files, "/backup/save", "theirs");
+        auto done = file.finish();
+        std::string content;
+        ASSERT_EQ(io::read_file(files, "/backup/save", 1u << 20, content).error, 0);
+        EXPECT_EQ(done.has_value(), force);
+        EXPECT_EQ(content == "theirs", !force);
+        if (done) continue;
+        EXPECT_EQ(done.error().code, Errc::conflict) << done.error().what;
+        file.discard();
+        EXPECT_EQ(names_in(storage), std::vector<std::string>{"save"});
+    }
+}
+
 TEST(SaveFile, WhatIsNoSaveGetsNoName) {
     for (size_t i = 0; i < member_files().size(); ++i) {
         Contents damaged = member_files();
