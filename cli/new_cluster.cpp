@@ -11,6 +11,7 @@ namespace raftd::cli {
 namespace {
 
 constexpr uint64_t kReadBytes = 8u << 20;
+constexpr const char* kChooseAnother = "choose another folder with --into DIR";
 
 wal::Options log_of(const snapshot::DataDir& dir) {
     wal::Options options;
@@ -161,13 +162,14 @@ Result<void> make_data(io::Files& files, const Survivor& survivor, const NewClus
 std::string unfinished(const NewCluster& cluster) { return unfinished_name(cluster.folder); }
 
 Result<void> make_new_cluster(io::Files& files, const Survivor& survivor, const NewCluster& cluster) {
-    TRY_VOID(begin_unfinished(files, cluster.folder, "recover", "choose another folder with --into DIR"));
+    TRY_VOID(begin_unfinished(files, cluster.folder, "recover", kChooseAnother));
+    cluster.begun();
     const std::string temporary = unfinished(cluster), member = temporary + "/" + survivor.dir.identity.name;
     TRY_VOID(make_dir(files, member));
     TRY_VOID(write_text(files, member, "raftd.toml", cluster.member_toml));
     TRY_VOID(make_data(files, survivor, cluster, member + "/data"));
     TRY_VOID(write_text(files, temporary, "cluster.toml", cluster.cluster_toml));
-    return finish_unfinished(files, cluster.folder, {member});
+    return finish_unfinished(files, cluster.folder, {member}, kChooseAnother);
 }
 
 }  // namespace raftd::cli

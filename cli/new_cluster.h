@@ -34,6 +34,8 @@ struct NewCluster {
     std::string cluster_toml, member_toml;  // the content of cluster.toml and of the member's raftd.toml
     /// Asked now and then, with the last entry that was written: false ends it all (Errc::failed).
     std::function<bool(Index)> go_on = [](Index) { return true; };
+    /// Called once the unfinished folder is this call's own: if an error follows, what lies there may go.
+    std::function<void()> begun = [] {};
 };
 /// The name that the folder has until all is there; a crash leaves it behind.
 std::string unfinished(const NewCluster& cluster);

@@ -132,13 +132,14 @@ NewCluster plan(const Context& context, const Stopped& stopped, const RecoverOpt
     return cluster;
 }
 
-Result<void> make(const Stopped& stopped, const NewCluster& cluster) {
+Result<void> make(const Stopped& stopped, NewCluster& cluster) {
     io::asio::FileTable table;
     io::asio::PosixFiles files(table);
     std::error_code fault;
-    bool was_there = fs::exists(unfinished(cluster), fault);
+    bool begun = false;
+    cluster.begun = [&begun] { begun = true; };
     auto made = make_new_cluster(files, stopped.survivor, cluster);
-    if (!made && !was_there) fs::remove_all(unfinished(cluster), fault);
+    if (!made && begun) fs::remove_all(unfinished(cluster), fault);
     return made;
 }
 

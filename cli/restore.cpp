@@ -159,9 +159,10 @@ Result<void> restore(const Context& context, const RestoreOptions& options, io::
         cluster.cut = cut;
     }
     TRY(first, snapshot::first_lsn(saved));
-    const bool was_there = fs::exists(unfinished_name(cluster.folder), fault);
+    bool begun = false;
+    cluster.begun = [&begun] { begun = true; };
     auto made = make_restored_cluster(files, saved, cluster);
-    if (!made && !was_there) fs::remove_all(unfinished_name(cluster.folder), fault);
+    if (!made && begun) fs::remove_all(unfinished_name(cluster.folder), fault);
     if (!made) return made.error();
     if (planned.raised)
         note(context,

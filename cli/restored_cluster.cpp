@@ -10,6 +10,8 @@
 namespace raftd::cli {
 namespace {
 
+constexpr const char* kChooseAnother = "choose another folder: nothing is ever restored over what exists";
+
 Result<void> check_folders(const RestoredCluster& cluster) {
     bool any = false;
     for (const conf::MemberSpec& member : cluster.spec.members) {
@@ -75,9 +77,8 @@ Result<snapshot::Restored> make_restored_cluster(io::Files& files, const snapsho
     plan.cut = cluster.cut;
     plan.level = cluster.level;
     plan.go_on = cluster.go_on;
-    TRY_VOID(begin_unfinished(files, cluster.folder, "restore",
-                              "choose another folder: nothing is ever restored "
-                              "over what exists"));
+    TRY_VOID(begin_unfinished(files, cluster.folder, "restore", kChooseAnother));
+    cluster.begun();
     const std::string temporary = unfinished_name(cluster.folder);
     std::optional<snapshot::Restored> made;
     std::vector<std::string> folders;
@@ -93,7 +94,7 @@ Result<snapshot::Restored> make_restored_cluster(io::Files& files, const snapsho
         made = std::move(restored);
     }
     TRY_VOID(write_text(files, temporary, "cluster.toml", cluster.cluster_toml));
-    TRY_VOID(finish_unfinished(files, cluster.folder, folders));
+    TRY_VOID(finish_unfinished(files, cluster.folder, folders, kChooseAnother));
     return std::move(*made);
 }
 

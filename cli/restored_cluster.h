@@ -15,14 +15,17 @@ struct RestoredCluster {
     int level = 1;           // of zstd, where an archive is cut
     uint64_t salt_seed = 0;  // of the logs
     std::function<bool()> go_on = [] { return true; };
+    /// Called once the unfinished folder is this call's own: if an error follows, what lies there may go.
+    std::function<void()> begun = [] {};
 };
 /// What the members of `spec` are in the genesis.
 std::vector<snapshot::GenesisMember> genesis_members(const conf::ClusterSpec& spec);
 /// Moves ids that the saved cluster used behind them, all by the same number; true when any was.
 bool raise_ids(conf::ClusterSpec& spec, NodeId next_id);
 /// After a crash at any point the folder is there whole, or isn't there. Requires: saved.verify() returned
-/// well. Errors: conflict (the folder has something in it, or an interrupted call left a part), bad_input (a
-/// member's folder isn't one in it, or no member is on this machine), damaged, io, failed (go_on said so).
+/// well. Errors: conflict (the folder has something in it, or another call makes it or left a part),
+/// bad_input (a member's folder isn't one in it, or no member is on this machine), damaged, io, failed (go_on
+/// said so).
 Result<snapshot::Restored> make_restored_cluster(io::Files& files, const snapshot::Saved& saved,
                                                  const RestoredCluster& cluster);
 

@@ -39,22 +39,28 @@ Result<void> begin_unfinished(io::Files& files, const std::string& folder, const
     if (failed != ENOENT && (failed != 0 || !there.empty()))
         return error(Errc::conflict, folder + " exists already", hint);
     const std::string temporary = unfinished_name(folder);
-    files.list(temporary, failed);
-    if (failed != ENOENT)
-        return error(Errc::conflict, temporary + " is what an interrupted " + command + " left",
-                     "rm -r " + temporary);
-    return make_dir(files, temporary);
+    // It is asked for by making it: whoever looks first and makes it then may find another's.
+    failed = files.make_dir(temporary).error;
+    if (failed == EEXIST)
+        return error(Errc::conflict,
+                     temporary + " is there: another " + command +
+                         " fills it at this moment, or one that was interrupted left it",
+                     "if no other one runs: rm -r " + temporary);
+    if (failed != 0) return io_error("make", temporary, failed);
+    return {};
 }
 
 Result<void> finish_unfinished(io::Files& files, const std::string& folder,
-                               const std::vector<std::string>& synced) {
+                               const std::vector<std::string>& synced, const std::string& hint) {
     const std::string temporary = unfinished_name(folder);
     for (const std::string& path : synced)
         if (int failed = files.sync_dir(path).error; failed != 0) return io_error("sync", path, failed);
     for (const std::string& path : {temporary, folder_above(temporary)})
         if (int failed = files.sync_dir(path).error; failed != 0) return io_error("sync", path, failed);
-    if (int failed = files.rename(temporary, folder).error; failed != 0)
-        return io_error("rename", temporary, failed);
+    const int taken = files.rename(temporary, folder).error;  // in place of an empty one at most
+    if (taken == ENOTEMPTY || taken == EEXIST || taken == ENOTDIR)
+        return error(Errc::conflict, folder + " exists already", hint);
+    if (taken != 0) return io_error("rename", temporary, taken);
     if (int failed = files.sync_dir(folder_above(folder)).error; failed != 0)
         return io_error("sync", folder_above(folder), failed);
     return {};

@@ -12,13 +12,15 @@ namespace raftd::cli {
 
 /// The name that `folder` has until all is there; a crash leaves it behind.
 std::string unfinished_name(const std::string& folder);
-/// Makes that. `command`: whose it is, for words; `hint`: how to choose another folder. Errors: conflict
-/// (`folder` has something in it, or an interrupted call left the other), io.
+/// Makes that, which exactly one of several calls at once can: it alone may remove what lies there.
+/// `command`: whose it is, for words; `hint`: how to choose another folder. Errors: conflict (`folder` has
+/// something in it, or the other is there: a call that still runs, or was interrupted), io.
 Result<void> begin_unfinished(io::Files& files, const std::string& folder, const std::string& command,
                               const std::string& hint);
-/// Gives it its name, once every folder in it that is named here has been synced. Errors: io.
+/// Gives it its name, once every folder in it that is named here has been synced. Errors: conflict (`folder`
+/// has something in it by now), io.
 Result<void> finish_unfinished(io::Files& files, const std::string& folder,
-                               const std::vector<std::string>& synced);
+                               const std::vector<std::string>& synced, const std::string& hint);
 
 /// Errors: io.
 Result<void> make_dir(io::Files& files, const std::string& path);

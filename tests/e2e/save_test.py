@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 import unittest
 
-from cluster import BASE_PORT, ENVIRONMENT, Cluster, Load, main, raftctl, until
+from cluster import BASE_PORT, BUILD, ENVIRONMENT, Cluster, Load, main, raftctl, until
 
 PORTS = BASE_PORT + 40  # of restored clusters, beside the first one's
 
@@ -235,6 +235,22 @@ class Save(unittest.TestCase):
             with Restored(cluster.work, timed, ["n1"]) as short:
                 wanted = sum(stamp <= stamps[11] for stamp in stamps)
                 self.assertEqual(len(short.records("n1")), wanted)
+
+    def test_of_several_restores_at_once_one_wins(self):
+        with Cluster(1) as cluster:
+            cluster.run("append", stdin="".join(f"{n}\n" for n in range(50)))
+            file, _ = self.save(cluster)
+            cluster.run("stop")
+            for turn in range(12):
+                folder = cluster.work / f"new{turn}"
+                command = [BUILD / "raftctl", "snapshot", "restore", file, folder, "--base-port", str(PORTS)]
+                calls = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+                said = [call.communicate()[1] for call in calls]
+                self.assertEqual(sorted(call.returncode for call in calls), [0, 7, 7, 7], said)
+                self.assertEqual(sorted(path.name for path in folder.iterdir()), ["cluster.toml", "n1"])
+                self.assertEqual([], list(cluster.work.glob("*.unfinished")))
+            with Restored(cluster.work, folder, ["n1"]) as new:
+                self.assertEqual(len(self.records(new, "n1")), 50)
 
     def test_files_that_are_no_saves_are_refused(self):
         with Cluster(1) as cluster:

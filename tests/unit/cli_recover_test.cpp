@@ -263,7 +263,7 @@ TEST(Recover, WhatAnInterruptedCallLeftIsNamed) {
     EXPECT_EQ(stopped.error().what, "interrupted; nothing was made");
     auto again = make_new_cluster(files, *survivor, plan());
     ASSERT_FALSE(again);
-    EXPECT_EQ(again.error().hint, "rm -r /new.unfinished");
+    EXPECT_EQ(again.error().hint, "if no other one runs: rm -r /new.unfinished");
 }
 
 }  // namespace

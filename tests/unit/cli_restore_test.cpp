@@ -312,7 +312,7 @@ TEST(Restore, APowerCutAtAnyCallLeavesItWholeOrNotThere) {
     bool reached = true;
     for (uint64_t n = 1; reached; ++n) {
         reached = false;
-        for (uint64_t seed = 1; seed <= 2; ++seed) {
+        for (uint64_t seed = 1; seed <= 3; ++seed) {
             SCOPED_TRACE("call " + std::to_string(n) + " seed " + std::to_string(seed));
             Random random(n * 10 + seed);
             sim::SimStorage storage = before;
@@ -364,6 +364,47 @@ TEST(Restore, NothingIsMadeOverWhatExists) {
     std::string content;
     EXPECT_EQ(io::read_file(files, "/new/precious", 100, content).error, 0);
     EXPECT_EQ(content, "data");
+}
+
+// Each of two calls that begin at once may have looked before the other made anything: one of them makes the
+// cluster, and the other one changes nothing.
+TEST(Restore, OfTwoAtOnceIntoOneFolderOneWins) {
+    sim::SimStorage storage = machine_with_save();
+    sim::SimFiles files(storage);
+    uint64_t begun = 0, tried = 0;
+    RestoredCluster first = plan();
+    first.begun = [&] { ++begun; };
+    std::vector<std::string> before;
+    first.go_on = [&] {  // somewhere in the middle of it, again and again
+        before = storage.paths();
+        RestoredCluster second = plan();
+        second.begun = [&] { ++begun; };
+        auto made = restore(files, second);
+        EXPECT_FALSE(made);
+        EXPECT_EQ(made.error().code, Errc::conflict) << made.error().what;
+        EXPECT_EQ(storage.paths(), before);
+        ++tried;
+        return true;
+    };
+    ASSERT_TRUE(restore(files, first));
+    EXPECT_EQ(begun, 1u) << "who begins may remove what is there";
+    EXPECT_GT(tried, 3u);
+    records_of(files, expect_whole(files, "/new/m1/data", source().log.end));
+}
+
+// The other one had its folder whole before this one's got its name.
+TEST(Restore, TheNameIsTakenByThen) {
+    struct Taken final : sim::SimFiles {
+        using SimFiles::SimFiles;
+        io::FileResult rename(std::string_view from, std::string_view to) override {
+            return to == "/new" ? io::FileResult{ENOTEMPTY, 0} : SimFiles::rename(from, to);
+        }
+    };
+    sim::SimStorage storage = machine_with_save();
+    Taken files(storage);
+    auto made = restore(files, plan());
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, Errc::conflict) << made.error().what;
 }
 
 TEST(Restore, IdsThatWereUsedAreRefusedAndRaised) {
