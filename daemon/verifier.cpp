@@ -152,6 +152,7 @@ void Verifier::begin_segments() {
     next_ = {};  // not known yet: read_segments() asks for the record
     before_next_.reset();
     step_ = 0;
+    (void)wal_.cut_since(cuts_seen_);
     if (from_ > wal_.base().lsn_next) return;
     next_ = wal_.base().index + 1;
     before_next_ = wal_.base();
@@ -169,9 +170,27 @@ void Verifier::read_segments() {
                        {.who = ReadFor::Who::read_back});
 }
 
+/// A new leader replaced the end of the log since the last read was looked at. What was found there isn't
+/// there any more, and what took its place is read in its turn. Of no help is how far the log is committed:
+/// behind a start a member doesn't know.
+bool Verifier::was_cut() {
+    const std::optional<Index> cut = wal_.cut_since(cuts_seen_);
+    if (!cut) return false;
+    auto& damages = report_.damages;
+    const size_t before = damages.size();
+    std::erase_if(damages,
+                  [&](const Damage& one) { return one.first >= *cut && !one.file.starts_with("snapshot/"); });
+    if (stage_ != Stage::segments || next_ < *cut) return true;
+    if (damages.size() != before) step_ = 0;  // what was being passed over
+    next_ = *cut;
+    before_next_.reset();
+    return true;
+}
+
 void Verifier::read_done(const wal::ReadResult& result) {
     under_way_ = false;
     if (!running()) return;
+    if (was_cut()) return paced(kPieceBytes);
     if (result.code == wal::ReadCode::ok) {
         if (step_ != 0) damage_ends(result.first - 1);
         if (before_next_ && step_ == 0 && result.before != *before_next_)
@@ -257,6 +276,7 @@ void Verifier::paced(uint64_t bytes) {
 }
 
 void Verifier::finish() {
+    (void)was_cut();
     stage_ = Stage::idle;
     report_.done = true;
     alarms_.clear();

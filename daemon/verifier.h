@@ -59,6 +59,7 @@ private:
     void archive_read(ArchiveJob& job);
     void begin_segments();
     void read_segments();
+    bool was_cut();
     void step_over(Index damaged);
     void damage_ends(Index last);
     void read_state();
@@ -86,6 +87,7 @@ private:
     Index next_{};
     std::optional<LogPoint> before_next_;  // behind the last entry read, when that is the one before next_
     uint64_t step_ = 0;                    // behind damage: so many entries were passed over, and again
+    uint64_t cuts_seen_ = 0;               // of the log
     uint32_t state_tries_ = 0;
     std::vector<std::string> alarms_;  // of the last whole run
 };

@@ -73,6 +73,7 @@ void Log::take_cut(const LogPoint& before) {
     pending_.restart(before);
     cut_on_disk();
     cut_reads(before.index);
+    note_file_cut(before.index + 1);
 }
 
 void Log::reset(const LogPoint& base) {
@@ -81,6 +82,7 @@ void Log::reset(const LogPoint& base) {
     pending_.restart(base);
     cut_on_disk();
     cut_reads(Index{});
+    note_file_cut(base.index + 1);
 }
 
 /// Segments end where the cut says, also those that were written to since it was asked for.

@@ -34,6 +34,7 @@ public:
     void read(const ReadRequest& request, uint64_t cookie) override;
     std::optional<ReadResult> take_read() override;
     ReadResult read_now(const ReadRequest& request) override;
+    std::optional<Index> cut_since(uint64_t& seen) const override;
     Instant deadline() const override;
     void tick(Instant now) override;
     bool closed() const override;
@@ -126,6 +127,7 @@ private:
     std::unique_ptr<ReadJob> make_read(const ReadRequest& request);
     void read_done(io::Completed& done);
     void cut_reads(Index last);
+    void note_file_cut(Index first);
 
     Segment& active() { return segments_.back(); }
     const Segment& active() const { return segments_.back(); }
@@ -173,6 +175,10 @@ private:
     std::map<uint64_t, ReadUnderWay> reads_;  // by token
     std::deque<ReadResult> reads_done_;
     MarkCache marks_;
+    /// Number of each cut of entries in files (from 1), and the first entry cut; both rise. Of older ones
+    /// only the lowest is kept, under the number of a later one.
+    std::deque<std::pair<uint64_t, Index>> file_cuts_;
+    uint64_t file_cuts_count_ = 0;
     uint64_t tokens_ = 0;
 };
 

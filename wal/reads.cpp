@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kStretchesMax = 8;
 /// Memory for one read, whatever is asked for; a single entry may be larger.
 constexpr uint64_t kReadBytesMax = 16u << 20;
+constexpr size_t kCutsKept = 16;
 
 bool begins_in(const Segment& segment, const ReadRequest& request) {
     if (segment.logical_end.index <= segment.base.index) return false;
@@ -95,6 +96,22 @@ void Log::read(const ReadRequest& request, uint64_t cookie) {
 
 void Log::cut_reads(Index last) {
     for (auto& [ticket, read] : reads_) read.cut_after = std::min(read.cut_after, last);
+}
+
+void Log::note_file_cut(Index first) {
+    while (!file_cuts_.empty() && file_cuts_.back().second >= first) file_cuts_.pop_back();
+    file_cuts_.emplace_back(++file_cuts_count_, first);
+    if (file_cuts_.size() <= kCutsKept) return;
+    file_cuts_[1].second = file_cuts_[0].second;
+    file_cuts_.pop_front();
+}
+
+std::optional<Index> Log::cut_since(uint64_t& seen) const {
+    std::optional<Index> lowest;
+    for (const auto& [number, first] : file_cuts_)
+        if (number > seen && (!lowest || first < *lowest)) lowest = first;
+    seen = file_cuts_count_;
+    return lowest;
 }
 
 void Log::read_done(io::Completed& done) {

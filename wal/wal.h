@@ -108,6 +108,10 @@ public:
     /// The same at once. Blocking: at a start only.
     virtual ReadResult read_now(const ReadRequest& request) = 0;
 
+    /// The lowest entry in files that was cut off since the log had done `seen` cuts, which is brought up to
+    /// now; nothing: none was, so whatever was read since is still in force.
+    virtual std::optional<Index> cut_since(uint64_t& seen) const = 0;
+
     /// Next time tick() wants to be called (closing marker, ENOSPC retry).
     virtual Instant deadline() const = 0;
     virtual void tick(Instant now) = 0;
