@@ -287,9 +287,12 @@ void Links::expire(Instant now) {
         bool attempt = link.state == State::dialing || link.state == State::greeting;
         if (attempt && now >= link.until) fail(link, now, Errc::unreachable, "timed out");
         if (link.state != State::ready || !link.watched) continue;
+        if (!silent(link, now)) continue;
+        // Nothing was sent since the last turn's end, so fewer bytes mean that the other machine took some.
+        if (network_.unacknowledged_bytes(link.conn) < link.unacknowledged) link.heard = now;
         if (now >= link.heard + link.patience)
             fail(link, now, Errc::unreachable, "has gone silent");
-        else if (now >= link.heard + link.patience / 4 && !link.pinged)
+        else if (!link.pinged)
             ping(link);
     }
 }
@@ -309,6 +312,7 @@ Instant Links::deadline_of(Link& link, Instant now, bool enough) {
     link.watched = std::exchange(link.wanted, false);
     link.patience = std::exchange(link.asked_patience, kEndless);
     if (!link.watched) return kNever;
+    link.unacknowledged = link.pinged || silent(link, now) ? network_.unacknowledged_bytes(link.conn) : 0;
     return link.heard + (link.pinged ? link.patience : link.patience / 4);
 }
 

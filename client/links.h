@@ -44,9 +44,10 @@ public:
         State state = State::idle;
         io::ConnId conn = io::kNoConn;
         Instant until{INT64_MIN};
-        Instant heard{};       // ready: when the last frame came
-        bool wanted = false;   // somebody waits for this connection, this turn
-        bool watched = false;  // and the turn before
+        Instant heard{};              // ready: when the last frame came, or bytes were seen to go over
+        uint64_t unacknowledged = 0;  // silent: bytes on their way at the end of the last turn
+        bool wanted = false;          // somebody waits for this connection, this turn
+        bool watched = false;         // and the turn before
         bool pinged = false;
         Duration asked_patience = kEndless,
                  patience = kEndless;  // silence that it is allowed, this turn and before
@@ -68,7 +69,9 @@ public:
     /// election timeouts of the cluster, and a quarter of the time-out at most.
     Duration patience() const;
     /// Said each turn by who waits for frames of this connection: it is pinged when silent, and ended when it
-    /// stays so for `patience` (at most the time-out).
+    /// stays so for `patience` (at most the time-out). While bytes sent still go over it isn't silent: a
+    /// large batch may take longer than that, and what stands still behind it ends the connection all the
+    /// same.
     void watch(Link& link, Duration patience = kEndless) {
         link.wanted = true;
         link.asked_patience = std::min(link.asked_patience, std::min(patience, options_.timeout));
@@ -125,6 +128,7 @@ private:
     void take_members(NodeId self, const pb::HelloOk& ok);
     void drop_removed(const pb::HelloOk& ok);
     Instant deadline_of(Link& link, Instant now, bool enough);
+    bool silent(const Link& link, Instant now) const { return now >= link.heard + link.patience / 4; }
 
     io::Network& network_;
     const SessionOptions& options_;

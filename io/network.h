@@ -41,6 +41,9 @@ public:
     /// Bytes queued and not yet taken by the kernel. When it was above high water and falls below,
     /// Event{Writable}.
     virtual uint64_t queued_bytes(ConnId conn) = 0;
+    /// Bytes sent that the other machine hasn't acknowledged, those queued included; 0: not known, or none.
+    /// Falling, they show that the other end is there, however long a frame takes. May be a system call.
+    virtual uint64_t unacknowledged_bytes(ConnId conn) = 0;
     /// Stops or resumes reading: back-pressure to the sender.
     virtual void pause_reading(ConnId conn, bool paused) = 0;
     /// What is queued still goes out where possible; no event for this connection follows.

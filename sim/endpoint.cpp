@@ -59,12 +59,17 @@ void SimNetwork::Endpoint::send(ConnId id, std::span<const Slice> parts) {
 }
 
 uint64_t SimNetwork::Endpoint::queued_bytes(ConnId id) {
+    const uint64_t bytes = unacknowledged_bytes(id);
+    return bytes > network_.model.kernel_bytes ? bytes - network_.model.kernel_bytes : 0;
+}
+
+uint64_t SimNetwork::Endpoint::unacknowledged_bytes(ConnId id) {
     size_t end = 0;
     Conn* conn = mine(id, end);
     if (conn == nullptr) return 0;
     uint64_t bytes = conn->ends[end].out_bytes;
     for (const Slice& frame : conn->ends[end].leaving) bytes += frame.size();
-    return bytes > network_.model.kernel_bytes ? bytes - network_.model.kernel_bytes : 0;
+    return bytes;
 }
 
 void SimNetwork::Endpoint::pause_reading(ConnId id, bool paused) {

@@ -14,6 +14,7 @@ public:
     int listen(io::ConnClass kind, std::string_view address) override;
     void send(io::ConnId conn, std::span<const Slice> parts) override;
     uint64_t queued_bytes(io::ConnId conn) override;
+    uint64_t unacknowledged_bytes(io::ConnId conn) override;
     void pause_reading(io::ConnId conn, bool paused) override;
     void close(io::ConnId conn) override;
     void flush() override;

@@ -1,5 +1,7 @@
 #include "io/asio/network.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -50,6 +52,14 @@ void RealNetwork::send(ConnId id, std::span<const Slice> parts) {
 uint64_t RealNetwork::queued_bytes(ConnId id) {
     const Connection* conn = find(id);
     return conn == nullptr ? 0 : conn->queue.bytes();
+}
+
+uint64_t RealNetwork::unacknowledged_bytes(ConnId id) {
+    Connection* conn = find(id);
+    if (conn == nullptr || !conn->socket.is_open()) return 0;
+    int in_kernel = 0;
+    if (::ioctl(conn->socket.native_handle(), SIOCOUTQ, &in_kernel) != 0) in_kernel = 0;
+    return conn->queue.bytes() + static_cast<uint64_t>(in_kernel);
 }
 
 void RealNetwork::pause_reading(ConnId id, bool paused) {

@@ -37,6 +37,7 @@ public:
     int listen(ConnClass kind, std::string_view address) override;
     void send(ConnId conn, std::span<const Slice> parts) override;
     uint64_t queued_bytes(ConnId conn) override;
+    uint64_t unacknowledged_bytes(ConnId conn) override;
     void pause_reading(ConnId conn, bool paused) override;
     void close(ConnId conn) override;
 

@@ -148,8 +148,23 @@ void FakeCluster::send(io::ConnId conn, std::span<const Slice> parts) {
         std::memcpy(&header, bytes.data(), sizeof header);
         Slice frame = Slice::copy_of(ByteView(bytes).first(header.length));
         bytes.erase(bytes.begin(), bytes.begin() + header.length);
-        later([this, conn, frame] { receive(conn, frame); });
+        if (bytes_per_second == 0) {
+            later([this, conn, frame] { receive(conn, frame); });
+            continue;
+        }
+        Instant& by = sent_by_[conn];
+        by = std::max(by, now_) +
+             Duration{static_cast<int64_t>(uint64_t{header.length} * 1'000'000'000 / bytes_per_second)};
+        queue_.emplace(by + latency, [this, conn, frame] { receive(conn, frame); });
     }
+}
+
+uint64_t FakeCluster::unacknowledged_bytes(io::ConnId conn) {
+    auto by = sent_by_.find(conn);
+    if (by == sent_by_.end() || !conns_.contains(conn))
+        return by == sent_by_.end() ? 0 : 1;  // it was cut: stays
+    const auto left = static_cast<uint64_t>(std::max<int64_t>((by->second - now_).ns, 0));
+    return left * bytes_per_second / 1'000'000'000;
 }
 
 void FakeCluster::answer(FakeMember& member, io::ConnId conn, const Slice& frame) {

@@ -95,6 +95,7 @@ public:
     void tell_members(uint64_t id);
     size_t connections(uint64_t id) const;
     Duration latency = microseconds(100);
+    uint64_t bytes_per_second = 0;                      // that a connection takes from the client; 0: at once
     uint64_t leader_term = 0, election_timeout_ms = 0;  // as members tell; 0: they don't
     /// Changes what members send, after it was made.
     std::function<void(uint16_t& type, uint32_t& stream, std::vector<std::byte>& payload)> mangle;
@@ -104,6 +105,7 @@ public:
     int listen(io::ConnClass, std::string_view) override { return 95; }
     void send(io::ConnId conn, std::span<const Slice> parts) override;
     uint64_t queued_bytes(io::ConnId) override { return 0; }
+    uint64_t unacknowledged_bytes(io::ConnId conn) override;
     void pause_reading(io::ConnId, bool) override {}
     void close(io::ConnId conn) override;
     Instant now() override { return now_; }
@@ -135,6 +137,7 @@ private:
     uint64_t last_conn_ = 0;
     std::map<io::ConnId, uint64_t> conns_;  // to which member
     std::map<io::ConnId, std::pair<uint64_t, Duration>> stranded_;
+    std::map<io::ConnId, Instant> sent_by_;  // slow: when the last byte has gone over
     std::multimap<Instant, std::function<void()>> queue_;
 };
 

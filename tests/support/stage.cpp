@@ -41,6 +41,7 @@ public:
         }
     }
     uint64_t queued_bytes(io::ConnId) override { return 0; }
+    uint64_t unacknowledged_bytes(io::ConnId) override { return 0; }
     void pause_reading(io::ConnId, bool) override {}
     void close(io::ConnId conn) override {
         for (auto& [id, peer] : stage_.peers_)

@@ -149,5 +149,42 @@ TEST(ClientProducerTrouble, TwoSessionsWithOneName) {
     EXPECT_GT(refused, 500u);
 }
 
+// Over a slow link a large batch takes longer than a silence may be; while its bytes go over, that is no
+// silence. When they stop to go over, it is one.
+struct ClientSlowLink : ::testing::Test {
+    FakeCluster cluster{3};
+    std::unique_ptr<Writer> writer;
+    void SetUp() override {
+        cluster.set_feature_level(2);
+        cluster.election_timeout_ms = 100;  // a silence of 250 ms is enough
+        writer = std::make_unique<Writer>(cluster, SessionOptions{});
+        writer->submit("first");
+        ASSERT_TRUE(writer->wait_for(1));
+        cluster.bytes_per_second = 1'000'000;
+    }
+};
+
+TEST_F(ClientSlowLink, BytesThatGoOverAreLife) {
+    const uint32_t hellos = cluster.member(1).hellos;
+    for (int i = 0; i < 3; ++i) writer->submit(std::string(1u << 20, 'x'));
+    ASSERT_TRUE(writer->wait_for(4, seconds(20)));
+    EXPECT_EQ(writer->count(Outcome::committed), 4u);
+    EXPECT_EQ(cluster.member(1).hellos, hellos) << "the connection was given up";
+    EXPECT_EQ(writer->session.appends().resent(), 0u);
+}
+
+TEST_F(ClientSlowLink, OneThatStandsStillIsGivenUpAsEver) {
+    writer->submit(std::string(1u << 20, 'x'));
+    cluster.run_for(milliseconds(500));  // half of it is over
+    ASSERT_GT(cluster.unacknowledged_bytes(io::ConnId{1}), 0u);
+    cluster.cut(1, FakeMember::Reach::silent);
+    cluster.set_leader(2);
+    cluster.bytes_per_second = 100'000'000;
+    const Instant cut_at = cluster.now();
+    ASSERT_TRUE(writer->wait_for(2, seconds(20)));
+    EXPECT_EQ(writer->count(Outcome::committed), 2u);
+    EXPECT_LT(cluster.now() - cut_at, seconds(1));
+}
+
 }  // namespace
 }  // namespace raftd::client
