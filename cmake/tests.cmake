@@ -32,6 +32,17 @@ raftd_unit_tests(sim LINK raftd_sim)
 raftd_unit_tests(asio LINK raftd_asio)
 raftd_unit_tests(cli LINK raftd_cli raftd_sim)
 
+# tests/crash: power cuts at every disk call of scripted work.
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/crash/*.cpp)
+list(APPEND sources ${CMAKE_SOURCE_DIR}/tests/support/sim_env.cpp)
+add_executable(test_crash ${sources})
+target_link_libraries(test_crash PRIVATE raftd_cli raftd_sim leveldb::leveldb GTest::gtest)
+target_precompile_headers(test_crash REUSE_FROM raftd_gtest_pch)
+add_test(NAME unit.crash COMMAND test_crash --disks-min 2000 --gtest_brief=1 --gtest_filter=-*Slow*)
+set_tests_properties(unit.crash PROPERTIES LABELS unit)
+add_test(NAME sim.crash COMMAND test_crash --disks 3000 --disks-min 20000 --gtest_brief=1)
+set_tests_properties(sim.crash PROPERTIES LABELS sim-long TIMEOUT 600)
+
 # tests/model: everything that can happen to three cores, breadth-first within bounds.
 set(model ${CMAKE_SOURCE_DIR}/tests/model)
 add_library(raftd_raft_model STATIC EXCLUDE_FROM_ALL ${model}/machine.cpp ${model}/world.cpp ${model}/explore.cpp

@@ -193,7 +193,19 @@ void Cluster::start(uint32_t number) {
         process.machine.log().level_max = static_cast<int>(LogLevel::debug);
         process.machine.log().out = [this, number](std::string_view line) { trace(number, line); };
     }
-    daemon::NodeOptions& options = process.options;
+    process.options = node_options(number);
+    process.options.store = &process.store;
+    process.machine.on_end = [this, number] {
+        kernel_.schedule_in(microseconds(1), actor_, clean_up,
+                            uint64_t{number} | members_[number]->life << 16);
+    };
+    process.machine.run([&] { open_node(number, process); });
+    if (process.refused) ended(number);
+}
+
+daemon::NodeOptions Cluster::node_options(uint32_t number) const {
+    const Member& member = *members_[number];
+    daemon::NodeOptions options;
     options.settings.name = member.name;
     options.peer = name_of(number) + ":7001";
     options.client = client_address(number);
@@ -209,7 +221,6 @@ void Cluster::start(uint32_t number) {
     options.settings.snapshot.wal_keep_bytes = options_.wal_keep_bytes;
     options.settings.log.disk_free_min = options_.segment_bytes * 2;
     options.settings.log.disk_free_reserve = options_.segment_bytes;
-    options.store = &process.store;
     options.state_limits = options_.state;
     options.archives_first = options_.archives_first;
     options.transfer_part_bytes = options_.transfer_part_bytes;
@@ -218,12 +229,7 @@ void Cluster::start(uint32_t number) {
     options.version = "simulated";
     options.pid = member.life;
     options.first_segment_bytes = options_.segment_bytes;
-    process.machine.on_end = [this, number] {
-        kernel_.schedule_in(microseconds(1), actor_, clean_up,
-                            uint64_t{number} | members_[number]->life << 16);
-    };
-    process.machine.run([&] { open_node(number, process); });
-    if (process.refused) ended(number);
+    return options;
 }
 
 /// As the process would at its start.

@@ -86,6 +86,8 @@ public:
     /// Never comes back (damage that can't be repaired here).
     bool lost(uint32_t member) const { return members_[member]->lost; }
     const daemon::Node* node(uint32_t member) const;
+    /// What it is started with, but for its store.
+    daemon::NodeOptions node_options(uint32_t member) const;
     daemon::Faults& faults(uint32_t member);  // of the links of one that is up
 
     SimStorage& storage(uint32_t member) { return members_[member]->storage; }

@@ -82,10 +82,11 @@ uint64_t SimStorage::free_bytes() const {
 }
 
 InodeRef SimStorage::open(std::string_view path, bool create, bool exclusive, bool truncate, int& error) {
-    Verdict verdict = begin({DiskOp::open, path});
+    auto found = visible_.find(path);
+    const bool makes = found == visible_.end() ? create : truncate;
+    Verdict verdict = begin({DiskOp::open, path, 0, 0, makes});
     error = verdict.error;
     if (error != 0) return nullptr;
-    auto found = visible_.find(path);
     if (found != visible_.end()) {
         if (exclusive)
             error = EEXIST;
@@ -170,7 +171,7 @@ int SimStorage::resize(Inode& file, uint64_t bytes) {
 
 int SimStorage::sync(Inode& file) {
     Verdict verdict = begin({DiskOp::sync, file.path});
-    if (dead_) return verdict.error;
+    if (dead_ || verdict.lie) return verdict.error;
     if (verdict.error == 0) {
         for (const Inode::Pending& write : file.pending)
             file.durable.share(file.visible, write.offset, write.offset + write.bytes);
@@ -183,7 +184,7 @@ int SimStorage::sync(Inode& file) {
 int SimStorage::sync_dir(std::string_view path) {
     path = without_slash(path);
     Verdict verdict = begin({DiskOp::sync_dir, path});
-    if (verdict.error != 0) return verdict.error;
+    if (verdict.error != 0 || verdict.lie) return verdict.error;
     if (!path.empty() && visible_.find(path) == visible_.end()) return ENOENT;
     std::erase_if(changes_, [&](const NameChange& change) {
         bool here = parent_of(change.path) == path || (!change.to.empty() && parent_of(change.to) == path);

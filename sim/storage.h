@@ -42,13 +42,16 @@ struct DiskCall {
     DiskOp op;
     std::string_view path;
     uint64_t offset = 0, bytes = 0;
+    bool makes = false;  // an open that makes the file, or empties it
 };
 /// What becomes of one call. `error`: it fails, nothing is done (a sync: subset done, pages clean).
 /// `cut_power`: nothing is done and the machine is dead from here on. `bytes_max`: a write or read is short.
+/// `lie`: a sync that says it is done and does nothing, as a disk without one or a forgotten call.
 struct Verdict {
     int error = 0;
     bool cut_power = false;
     uint64_t bytes_max = UINT64_MAX;
+    bool lie = false;
 };
 
 /// Chances for each thing that wasn't synced. The defaults make every order and subset possible.
@@ -62,6 +65,25 @@ struct CrashPolicy {
     static CrashPolicy lose_all() { return {0, 0, 0, 0, 0}; }
     /// One of: lose all, keep all, each in between.
     static CrashPolicy draw(Random& random);
+};
+
+/// Decides what a power cut keeps of what wasn't synced. Asked in a fixed order, which depends on the disk
+/// and on the answers so far only: the same answers make the same disk.
+class CrashChoices {
+public:
+    enum class What : uint8_t {
+        name,         // 1: this change of a name is kept
+        size,         // 1: so is the new size that this write gave its file; one option: it gave none
+        tear,         // in which pending write a sector is torn; as many as there are: in none
+        torn_sector,  // which one of it
+        torn_byte,    // how much of it is kept
+        sector,       // 1: this one is kept
+        stale,        // 1: one that is lost, where nothing was before, shows a freed block's content
+        stale_block,  // which
+    };
+    virtual ~CrashChoices() = default;
+    /// One of 0 .. options - 1. Requires: options > 0.
+    virtual uint64_t choose(What what, uint64_t options) = 0;
 };
 
 /// One file or directory, independent of its names.
@@ -103,6 +125,7 @@ public:
 
     // What happens to the machine.
     /// The power goes and comes back: visible is from now on what the disk kept.
+    void crash(CrashChoices& choices);
     void crash(Random& random, const CrashPolicy& policy);
     /// True from a cut_power verdict until crash(): every call fails without effect.
     bool dead() const { return dead_; }
@@ -148,7 +171,7 @@ private:
     bool grow_allowed(const Inode& file, uint64_t size) const;
     void add_used(uint64_t before, uint64_t after);
     void bury(const Inode& file);
-    void crash_content(Inode& file, Random& random, const CrashPolicy& policy);
+    void crash_content(Inode& file, CrashChoices& choices);
     static void crash_sector(Inode& file, const Inode::Pending& write, uint64_t from, uint64_t to);
     static void apply(Names& names, const NameChange& change);
     static void move_children(Names& names, const std::string& from, const std::string& to);

@@ -56,6 +56,17 @@ public:
         ASSERT_TRUE(create_first(maker.machine().files(), options));
         model.asked = {{WriteId{}, {}, {}, {}}};
     }
+    /// The same disk and model; no process runs on it.
+    std::unique_ptr<WalRig> copy() const {
+        auto made = std::make_unique<WalRig>();
+        made->storage = storage;
+        made->options = options;
+        made->create_time = create_time;
+        made->model = model;
+        made->random_ = random_;
+        made->next_id_ = next_id_;
+        return made;
+    }
     /// Why there is no log, for messages of failed tests.
     std::string why() const {
         if (!refused.what.empty()) return refused.what;
