@@ -56,6 +56,8 @@ std::vector<NamedCounter> named(const Counters& c, const wal::Counters& w) {
             {"peer_messages_in", c.peer_messages_in},
             {"peer_messages_out", c.peer_messages_out},
             {"peer_frames_bad", c.peer_frames_bad},
+            {"archived_bytes", c.archived_bytes},
+            {"archive_yields", c.archive_yields},
             {"log_reads", c.log_reads},
             {"late_sends", c.late_sends},
             {"chain_mismatches", c.chain_mismatches},

@@ -112,7 +112,7 @@ void Compaction::turn() {
         return;
     }
     if (sweep_due_) sweep(false);
-    if (!under_way_ && !hold_ && target_ && context_.now >= retry_at_) go_on();
+    if (!under_way_ && !hold_ && target_ && context_.now >= next_at()) go_on();
     if (can_release()) release();
     if (drop_due_ || context_.now >= drop_again_at_) drop_segments();
 }
@@ -175,7 +175,11 @@ void Compaction::take_saved() {
 Instant Compaction::deadline() const {
     if (frozen()) return kNever;
     const bool waits = target_ && !under_way_ && !hold_;
-    return std::min(drop_again_at_, waits ? std::max(retry_at_, context_.now) : kNever);
+    return std::min(drop_again_at_, waits ? std::max(next_at(), context_.now) : kNever);
+}
+
+CompactionPace::Log Compaction::log_now() const {
+    return {wal_.counters().bytes_written, wal_.bytes(), context_.options.settings.snapshot.wal_keep_bytes};
 }
 
 /// The next piece of the log, or the manifest when all of it is archived.
@@ -191,6 +195,7 @@ void Compaction::go_on() {
 void Compaction::read_more(Index first) {
     std::vector<Slice> slices;
     const Index upto = target_->point.at.index;
+    pace_.begin(context_.now, log_now());
     if (reader_.in_memory(first, upto, kPieceBytes, slices)) return archive(std::move(slices));
     under_way_ = true;
     reader_.from_files({wal::ReadRequest::By::index, raw(first), kPieceBytes, upto},
@@ -324,6 +329,12 @@ void Compaction::archived(Job& job) {
     made_.insert(made_.end(), job.made.begin(), job.made.end());
     if (job.error) return failed(job.error->what);  // the archive begun goes with its maker
     maker_ = std::move(job.maker);
+    uint64_t bytes = 0;
+    for (const Slice& slice : job.entries) bytes += slice.size();
+    const uint64_t yields = pace_.yields();
+    pace_.end(context_.now, bytes, log_now());
+    context_.counters.archived_bytes += bytes;
+    context_.counters.archive_yields += pace_.yields() - yields;
     for (const auto& info : job.made)
         context_.log(LogLevel::debug, "archived")("file", info.name())("records", info.records())(
             "bytes", info.file_bytes);

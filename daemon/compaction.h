@@ -1,9 +1,10 @@
 // Takes a snapshot whenever the replicated state says that an archive ended (H5, H11, H13): the applier has
 // saved the state there as a file; this part archives the log up to there, writes the manifest, renames
 // CURRENT, and only then lets segments go, but for `wal_keep_bytes` of them. Reads through LogReader (H28), a
-// piece at a time, and writes in jobs on Lane::compact, so appends never wait for it. A disk that fails or is
-// full is an alarm and tried again. Killed anywhere, the older snapshot is in force and the next start
-// removes what was begun. Loop thread only. Read next: snapshot/snapshot_dir.h.
+// piece at a time, and writes in jobs on Lane::compact, so appends never wait for it; and slowly while
+// clients write a lot (daemon/compaction_pace.h). A disk that fails or is full is an alarm and tried again.
+// Killed anywhere, the older snapshot is in force and the next start removes what was begun. Loop thread
+// only. Read next: snapshot/snapshot_dir.h.
 #pragma once
 
 #include <map>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "daemon/applier.h"
+#include "daemon/compaction_pace.h"
 #include "daemon/log_reader.h"
 #include "daemon/transfer_pin.h"
 #include "snapshot/snapshot_dir.h"
@@ -85,6 +87,8 @@ private:
     bool was_released(const snapshot::SnapshotManifest& manifest) const;
     LogPoint begin() const;
     LogPoint archived_upto() const;
+    CompactionPace::Log log_now() const;
+    Instant next_at() const { return std::max(retry_at_, pace_.next_at()); }
     std::string dir() const { return context_.dir.path + "/snapshot"; }
     void submit(std::unique_ptr<Job> job);
 
@@ -113,6 +117,7 @@ private:
     Instant drop_again_at_ = kNever;  // the pin, which kept some, ends
     bool hold_ = false;
     Instant began_at_{}, retry_at_{};
+    CompactionPace pace_;
     uint32_t failures_ = 0;
     std::string trouble_;
 };
