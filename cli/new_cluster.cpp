@@ -5,6 +5,8 @@
 
 #include "base/checksum.h"
 #include "cli/unfinished.h"
+#include "snapshot/restore.h"
+#include "snapshot/restored_state.h"
 #include "wal/whole.h"
 
 namespace raftd::cli {
@@ -36,7 +38,7 @@ Result<void> take_members(const wal::Recovered& log, Survivor& into) {
             return error(Errc::damaged, into.dir.path + ": the membership entry " +
                                             std::to_string(raw(found.index)) + " can't be read");
         note(*config);
-        into.config = std::move(*config);
+        if (config->index >= into.config.index) into.config = std::move(*config);
     }
     into.next_id = highest + 1;
     return {};
@@ -63,21 +65,28 @@ LogPoint chain_anew(MutableBytes entries, LogPoint at) {
     return at;
 }
 
+/// The only member of the new cluster.
+snapshot::GenesisMember new_member(const Survivor& survivor, const NewCluster& cluster) {
+    snapshot::GenesisMember member = survivor.self();
+    member.id = survivor.next_id;
+    member.incarnation = cluster.incarnation;
+    member.learner = false;
+    return member;
+}
+
 snapshot::Manifest manifest_of(const Survivor& survivor, const NewCluster& cluster) {
     snapshot::Manifest manifest = survivor.dir.manifest;
     manifest.cluster_id = cluster.id;
     manifest.chain_before = survivor.dir.base.chain;
     manifest.min_members = 0;  // one member is all there is
-    snapshot::GenesisMember member = survivor.self();
-    member.id = survivor.next_id;
-    member.incarnation = cluster.incarnation;
-    member.learner = false;
-    manifest.members = {member};
+    manifest.members = {new_member(survivor, cluster)};
     return manifest;
 }
 
 /// The entry that ends all the old configurations: the one new member, voting.
-std::vector<std::byte> configuration_entry(const snapshot::Manifest& manifest, const LogPoint& before) {
+std::vector<std::byte> configuration_entry(const snapshot::GenesisMember& member, const LogPoint& before) {
+    snapshot::Manifest manifest;
+    manifest.members = {member};
     snapshot::Configuration config = snapshot::genesis_configuration(manifest);
     std::vector<std::byte> body = snapshot::encode_configuration(config.membership, config.infos);
     EntryHeader header{};
@@ -103,7 +112,24 @@ Result<Survivor> look_at_members(io::Files& files, const std::string& data_dir) 
     return survivor;
 }
 
-Result<Survivor> examine_survivor(io::Files& files, const std::string& data_dir) {
+namespace {
+
+/// Archives and state, read whole, and what they say of ids and records.
+Result<void> check_snapshot(io::Files& files, const std::function<bool(size_t)>& go_on, Survivor& into) {
+    TRY(saved, snapshot::Saved::open_folder(files, into.dir.path + "/snapshot"));
+    TRY_VOID(saved.verify(go_on));
+    TRY(first, snapshot::first_lsn(saved));
+    TRY(lowest, snapshot::next_id(saved));
+    into.first_lsn =
+        std::max(first, saved.snapshot().begin().lsn_next);  // a trim behind S frees archives too
+    into.next_id = std::max(into.next_id, lowest);
+    return {};
+}
+
+}  // namespace
+
+Result<Survivor> examine_survivor(io::Files& files, const std::string& data_dir,
+                                  const std::function<bool(size_t archive)>& go_on) {
     Survivor survivor;
     TRY(dir, snapshot::inspect(files, data_dir));
     survivor.dir = std::move(dir);
@@ -111,17 +137,14 @@ Result<Survivor> examine_survivor(io::Files& files, const std::string& data_dir)
         return error(Errc::conflict,
                      data_dir + ": what its cluster was restored with never came to it, so it has no log",
                      "take the data directory of a member that had caught up");
-    if (survivor.dir.base.index != Index{})
-        return error(Errc::conflict,
-                     data_dir + ": its log begins behind entry " +
-                         std::to_string(raw(survivor.dir.base.index)) +
-                         "; what lies before stands in archives, which a new cluster can't take over yet",
-                     "keep the directory as it is");
     TRY(walk, wal::LogWalk::open(files, log_of(survivor.dir)));
     survivor.last = walk.found().last;
+    survivor.first_lsn = survivor.dir.base.lsn_next;
     survivor.notes = walk.notes();
     TRY_VOID(take_members(walk.found(), survivor));
     TRY_VOID(check_belongs(survivor));
+    if (survivor.dir.current.snapshot) TRY_VOID(check_snapshot(files, go_on, survivor));
+    walk.seek(survivor.dir.base.index);  // before it archives have it all
     for (;;) {
         TRY(entries, walk.next(kReadBytes));
         if (entries.empty()) return survivor;
@@ -130,15 +153,32 @@ Result<Survivor> examine_survivor(io::Files& files, const std::string& data_dir)
 
 namespace {
 
+/// The data directory but for its log; returns where that begins.
+Result<LogPoint> make_beginning(io::Files& files, const Survivor& survivor, const NewCluster& cluster,
+                                const std::string& into) {
+    if (!survivor.dir.current.snapshot) {
+        const snapshot::Manifest manifest = manifest_of(survivor, cluster);
+        TRY_VOID(snapshot::create(files, into, manifest, survivor.next_id));
+        return snapshot::genesis_point(manifest);
+    }
+    TRY(saved, snapshot::Saved::open_folder(files, survivor.dir.path + "/snapshot"));
+    snapshot::RestorePlan plan;
+    plan.cluster_id = cluster.id;
+    plan.cluster_name = survivor.dir.identity.cluster_name;
+    plan.members = {new_member(survivor, cluster)};
+    plan.go_on = [&] { return cluster.go_on(survivor.dir.base.index); };
+    TRY(made, snapshot::make_restored(files, into, saved, plan, survivor.next_id));
+    return made.snapshot.at;
+}
+
 Result<void> make_data(io::Files& files, const Survivor& survivor, const NewCluster& cluster,
                        const std::string& into) {
-    const snapshot::Manifest manifest = manifest_of(survivor, cluster);
-    TRY_VOID(snapshot::create(files, into, manifest, survivor.next_id));
+    TRY(base, make_beginning(files, survivor, cluster, into));
     wal::Options options;
     options.dir = into + "/wal";
     options.cluster_id = cluster.id;
     options.incarnation = cluster.incarnation;
-    options.base = snapshot::genesis_point(manifest);
+    options.base = base;
     options.salt_seed = cluster.salt_seed;
     wal::LogMaker maker(files, options, {survivor.last.term, NodeId{}});
     TRY(walk, wal::LogWalk::open(files, log_of(survivor.dir)));
@@ -153,7 +193,7 @@ Result<void> make_data(io::Files& files, const Survivor& survivor, const NewClus
     if (maker.end().index != survivor.last.index)
         return error(Errc::conflict, survivor.dir.path + " changed while it was read");
     if (survivor.config.index > survivor.dir.base.index)
-        TRY_VOID(maker.append(configuration_entry(manifest, maker.end())));
+        TRY_VOID(maker.append(configuration_entry(new_member(survivor, cluster), maker.end())));
     return maker.finish();
 }
 

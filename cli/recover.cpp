@@ -52,9 +52,14 @@ Result<Stopped> examine(const Context& context, const fs::path& data_dir) {
     Stopped stopped;
     io::asio::FileTable table;
     io::asio::PosixFiles files(table);
-    TRY(survivor, examine_survivor(files, data_dir.string()));
+    TRY(survivor, examine_survivor(files, data_dir.string(), [&](size_t archive) {
+            if (shows_progress(context)) note(context, "archive " + std::to_string(archive + 1));
+            return !interrupted();
+        }));
     stopped.survivor = std::move(survivor);
     stopped.committed = committed_of(data_dir.string());
+    if (const auto& taken = stopped.survivor.dir.current.snapshot)  // all of a snapshot is committed
+        stopped.committed = std::max(stopped.committed.value_or(Index{}), taken->at.index);
     look_around(context, data_dir, stopped);
     return stopped;
 }
@@ -62,8 +67,8 @@ Result<Stopped> examine(const Context& context, const fs::path& data_dir) {
 /// What two survivors are compared by.
 std::string facts_of(const Stopped& stopped) {
     const Survivor& found = stopped.survivor;
-    const LogPoint &last = found.last, &base = found.dir.base;
-    uint64_t records = raw(last.lsn_next) - raw(base.lsn_next);
+    const LogPoint& last = found.last;
+    const uint64_t records = last.lsn_next - found.first_lsn;
     std::string committed = stopped.committed
                                 ? "at least up to entry " + std::to_string(raw(*stopped.committed))
                                 : std::string("as far as the others know");
@@ -71,7 +76,7 @@ std::string facts_of(const Stopped& stopped) {
            std::to_string(raw(last.term)) + ", last entry " + std::to_string(raw(last.index)) + ", " +
            counted(records, "record") +
            (records == 0 ? ""
-                         : " (LSN " + std::to_string(raw(base.lsn_next)) + " to " +
+                         : " (LSN " + std::to_string(raw(found.first_lsn)) + " to " +
                                std::to_string(raw(last.lsn_next) - 1) + ")") +
            ", committed " + committed;
 }
@@ -85,7 +90,7 @@ Json json_of(const Stopped& stopped) {
         .add("cluster_id", to_hex(found.dir.identity.cluster_id))
         .add("term", raw(found.last.term))
         .add("last_index", raw(found.last.index))
-        .add("first_lsn", raw(found.dir.base.lsn_next))
+        .add("first_lsn", raw(found.first_lsn))
         .add("last_lsn", raw(found.last.lsn_next) - 1);
     if (stopped.committed)
         json.add("commit_index", raw(*stopped.committed));
@@ -163,7 +168,10 @@ Exit recover(const Context& context, const RecoverOptions& options) {
         return fail(context, why);
     }
     auto stopped = examine(context, folder);
-    if (!stopped) return fail(context, stopped.error());
+    if (!stopped) {
+        const Exit exit = fail(context, stopped.error());
+        return interrupted() ? Exit::interrupted : exit;
+    }
     for (const std::string& survived : stopped->survivor.notes) note(context, "warning: " + survived);
     NewCluster cluster = plan(context, *stopped, options);
     conf::ClusterSpec spec = describe(*stopped, cluster);

@@ -147,6 +147,12 @@ Manifest make_genesis(const Saved& saved, const RestorePlan& plan, const LogPoin
     return genesis;
 }
 
+/// Archives went since the snapshot was taken; a save never has such a one.
+bool released(const Saved& saved) {
+    const bool restored = saved.snapshot().at.index == genesis_point(saved.genesis()).index;
+    return saved.snapshot().revision > (restored ? 1u : 0u);
+}
+
 /// All of the snapshot but for the state's file.
 SnapshotManifest make_snapshot(const Saved& saved, const Manifest& genesis) {
     const Configuration config = genesis_configuration(genesis);
@@ -159,7 +165,9 @@ SnapshotManifest make_snapshot(const Saved& saved, const Manifest& genesis) {
         if (seam.index <= genesis.at.index) made.seams.push_back(seam);
     made.seams.push_back(*seam_of(genesis));
     made.at = genesis_point(genesis);
-    made.revision = 1;  // 0 is the genesis' own name
+    // 0 is the genesis' own name. Of a member's folder whose archives went by a trim behind S, which this
+    // state doesn't know of, there is one more, as there was.
+    made.revision = released(saved) ? 2 : 1;
     made.feature_level = genesis.feature_level;
     made.configs = {{genesis.at.index, config.membership, genesis.members}};
     made.used_ids = saved.snapshot().used_ids;

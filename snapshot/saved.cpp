@@ -45,6 +45,16 @@ Result<Saved> Saved::open(io::Files& files, const std::string& path) {
     return saved;
 }
 
+Result<Saved> Saved::open_folder(io::Files& files, const std::string& path) {
+    Saved saved;
+    saved.path_ = path;
+    saved.folder_ = &files;
+    TRY(current, read_current(files, path));
+    if (!current.snapshot) return error(Errc::not_found, path + ": it holds a genesis and no snapshot");
+    saved.current_ = std::move(current);
+    return saved;
+}
+
 Result<void> Saved::compare_names() const {
     std::map<std::string, uint64_t> there = tar_->sizes();
     auto strange = [this](const std::string& why) { return error(Errc::damaged, path_ + ": " + why); };
@@ -65,14 +75,14 @@ Result<void> Saved::compare_names() const {
 
 Result<ArchiveReader> Saved::archive(size_t number) const {
     const ArchiveInfo& named = snapshot().archives.at(number);
-    TRY(reader, ArchiveReader::open(*tar_, path_ + "/" + named.name()));
+    TRY(reader, ArchiveReader::open(files(), path_ + "/" + named.name()));
     if (reader.info() == named) return reader;
     return error(Errc::damaged,
                  path_ + "/" + named.name() + " at byte 0: not the archive that the manifest names");
 }
 
 Result<StateFile> Saved::state() const {
-    TRY(state, StateFile::open(*tar_, path_, snapshot().state));
+    TRY(state, StateFile::open(files(), path_, snapshot().state));
     if (state.at() == snapshot().at) return state;
     return error(Errc::damaged, path_ + "/" + snapshot().state.name + ": is of another entry");
 }

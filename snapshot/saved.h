@@ -21,13 +21,16 @@ public:
     /// Reads headers and manifests, and compares what is there with what they name. Errors: not_found, io,
     /// bad_input (no save), damaged, too_new.
     static Result<Saved> open(io::Files& files, const std::string& path);
+    /// The snapshot folder itself of a member that doesn't run: what CURRENT leads to, whatever lies beside
+    /// it. Errors: not_found (it holds a genesis and no snapshot), io, damaged, too_new.
+    static Result<Saved> open_folder(io::Files& files, const std::string& path);
 
     const std::string& path() const { return path_; }
-    uint64_t bytes() const { return tar_->bytes(); }
+    uint64_t bytes() const { return tar_ ? tar_->bytes() : 0; }  // of the tar
     const Manifest& genesis() const { return current_.genesis; }
     const SnapshotManifest& snapshot() const { return *current_.snapshot; }
     /// The save as a folder: its files are path() + "/NAME".
-    io::Files& files() const { return *tar_; }
+    io::Files& files() const { return tar_ ? *tar_ : *folder_; }
 
     Result<ArchiveReader> archive(size_t number) const;
     Result<StateFile> state() const;
@@ -39,7 +42,8 @@ private:
     Result<void> compare_names() const;
 
     std::string path_;
-    std::unique_ptr<TarFiles> tar_;
+    std::unique_ptr<TarFiles> tar_;  // nothing: a folder, in `folder_`
+    io::Files* folder_ = nullptr;
     Current current_;
 };
 

@@ -70,6 +70,65 @@ class Recover(unittest.TestCase):
                 cluster.run("wait", "caught-up", name)
             self.assertGreater(verify(cluster, load.writers), facts["last_lsn"] + 2)
 
+    def recovered(self, cluster, folder, into):
+        """The cluster in `folder`, whose only member n1 is stopped, made anew in `into` and started there."""
+        cluster.run("recover", "--force-new-cluster", folder / "n1" / "data", "--into", into, "--yes")
+        cluster.folder = into
+        cluster.run("start")
+
+    def test_archives_are_taken_over_again_and_again(self):
+        with Cluster(3) as cluster:
+            for begin in (0, 100):
+                cluster.run("append", "--producer", "job", *(["--resume"] if begin else []),
+                            stdin="".join(f"{n}\n" for n in range(begin + 100)))
+                cluster.run("snapshot", "take")
+            cluster.run("cursor", "set", "audit", "40")
+            cluster.run("trim", "--before", 101)
+            cluster.run("append", stdin="".join(f"{n}\n" for n in range(200, 230)))
+            wanted = cluster.records("n1")
+            self.assertEqual(wanted, [(n + 1, str(n)) for n in range(100, 230)])
+            cluster.run("wait", "caught-up", "n1")
+            cluster.kill(*cluster.names)
+            facts = self.facts(cluster, "n1")
+            self.assertEqual((facts["first_lsn"], facts["last_lsn"]), (101, 230))
+            archives = sorted((cluster.folder / "n1" / "data" / "snapshot").glob("*.zst"))
+            self.recovered(cluster, cluster.folder, cluster.work / "second")
+            self.assertEqual(cluster.records("n1"), wanted)
+            taken = sorted((cluster.folder / "n1" / "data" / "snapshot").glob("*.zst"))
+            self.assertEqual([path.name for path in taken], [path.name for path in archives])
+            # Producers and cursors came along, those of the snapshot and those behind it.
+            done = cluster.run("append", "--producer", "job", "--resume", stdin="".join(f"{n}\n" for n in range(201)))
+            self.assertEqual(done.stdout.split()[-1], "231")
+            self.assertIn("audit", cluster.run("cursor", "list").stdout)
+            for name in ("n2", "n3"):
+                cluster.run("member", "add", name, "--local")
+            until(lambda: cluster.status()["state"] == "healthy", "three members")
+            cluster.run("verify", "--deep")
+            wanted = cluster.records("n2")
+            file = cluster.work / "save.tar"
+            cluster.run("snapshot", "save", file)
+            cluster.run("stop")
+
+            # What a restore made, and has gone on since.
+            cluster.run("snapshot", "restore", file, cluster.work / "third", "--nodes", 1)
+            cluster.folder = cluster.work / "third"
+            cluster.run("start")
+            cluster.run("append", "behind the restore")
+            cluster.run("stop")
+            self.recovered(cluster, cluster.folder, cluster.work / "fourth")
+            self.assertEqual(cluster.records("n1"), [*wanted, (232, "behind the restore")])
+            cluster.run("snapshot", "take")
+            cluster.run("snapshot", "verify")
+            cluster.run("stop")
+            archive = sorted((cluster.folder / "n1" / "data" / "snapshot").glob("*.zst"))[0]
+            content = bytearray(archive.read_bytes())
+            content[len(content) // 2] ^= 1
+            archive.write_bytes(content)
+            done = cluster.run("recover", "--force-new-cluster", cluster.folder / "n1" / "data", "--into",
+                               cluster.work / "fifth", "--yes", check=8)
+            self.assertIn(f"{archive.name} at byte", done.stderr)
+            self.assertFalse((cluster.work / "fifth").exists())
+
     def test_what_leaves_a_doubt_is_refused(self):
         with Cluster(3) as cluster:
             cluster.run("append", "a record to be hurt")

@@ -5,8 +5,6 @@
 #include "base/checksum.h"
 #include "cli/new_cluster.h"
 #include "sim/machine.h"
-#include "snapshot/restore.h"
-#include "tests/support/saved_cluster.h"
 #include "tests/support/wal_rig.h"
 #include "wal/whole.h"
 
@@ -221,25 +219,6 @@ TEST(Recover, OneDamagedByteAnywhereInTheLogIsRefused) {
     auto survivor = examine_survivor(files, "/old/data");
     ASSERT_FALSE(survivor);
     EXPECT_EQ(survivor.error().code, Errc::damaged);
-}
-
-TEST(Recover, ALogThatDoesNotBeginAtTheBeginningIsRefused) {
-    sim::SimStorage storage;
-    sim::SimFiles files(storage);
-    storage.make_dir("/member");
-    snapshot::SavedCluster before;
-    before.put_snapshot(files, "/member");
-    snapshot::put_file(files, "/save", snapshot::tar_of(snapshot::files_of_save(files, "/member")));
-    auto saved = snapshot::Saved::open(files, "/save");
-    ASSERT_TRUE(saved) << saved.error().what;
-    snapshot::RestorePlan plan{.cluster_id = kOld, .cluster_name = "demo", .members = {}, .cut = {}};
-    plan.members = {{NodeId{9}, "n1", "h:1", "h:2", {9, 9}, false, 0}};
-    ASSERT_TRUE(snapshot::make_restored(files, "/old", *saved, plan, NodeId{9}));
-    auto survivor = examine_survivor(files, "/old");
-    ASSERT_FALSE(survivor);
-    EXPECT_NE(survivor.error().what.find("begins behind entry " + std::to_string(raw(before.log.end.index))),
-              std::string::npos)
-        << survivor.error().what;
 }
 
 TEST(Recover, AHalfMadeDirectoryIsRefused) {
