@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/checksum.h"
+#include "daemon/entry_fetch.h"
 #include "proto/frame.h"
 
 namespace raftd::daemon {
@@ -83,7 +84,7 @@ void FileServer::frame(io::ConnId conn, const io::Frame& frame) {
         return peers_.close_bulk(conn);
     }
     asker.asks.push_back(ask);
-    pin_.asked(context_.now);
+    if (!parse_stretch_name(name_in(ask))) pin_.asked(context_.now);
     read_next(conn, asker);
 }
 
@@ -91,6 +92,11 @@ void FileServer::frame(io::ConnId conn, const io::Frame& frame) {
 void FileServer::read_next(io::ConnId conn, Asker& asker) {
     if (asker.reading || asker.asks.empty()) return;
     if (context_.world.network.queued_bytes(conn) > io::Network::kHighWaterBytes) return;
+    if (read_entries(conn, asker.asks.front())) {
+        asker.asks.pop_front();
+        asker.reading = true;
+        return;
+    }
     auto job = std::make_unique<Job>();
     job->conn = conn;
     job->folder = context_.dir.path + "/snapshot";
@@ -108,14 +114,46 @@ void FileServer::completed(io::Completed& done) {
     auto found = askers_.find(job.conn);
     if (found == askers_.end()) return;  // hung up meanwhile
     found->second.reading = false;
-    job.part.size = sizeof job.part;
     job.part.request = job.ask.request;
     job.part.offset = job.ask.offset;
-    Slice parts[2] = {
-        proto::make_frame_head(proto::FrameType::file_part, 0, proto::fixed_bytes(job.part), job.bytes),
-        job.into.part(0, job.bytes)};
-    context_.world.network.send(job.conn, {parts, job.bytes == 0 ? 1u : 2u});
+    answer(job.conn, job.part, job.into.part(0, job.bytes));
     read_next(job.conn, found->second);
+}
+
+void FileServer::answer(io::ConnId conn, const proto::FilePart& part, const Slice& bytes) {
+    proto::FilePart fixed = part;
+    fixed.size = sizeof fixed;
+    Slice parts[2] = {
+        proto::make_frame_head(proto::FrameType::file_part, 0, proto::fixed_bytes(fixed), bytes.size()),
+        bytes};
+    context_.world.network.send(conn, {parts, bytes.empty() ? 1u : 2u});
+}
+
+/// False: it asks for something else.
+bool FileServer::read_entries(io::ConnId conn, const proto::FileAsk& ask) {
+    const std::optional<StretchAsked> asked = parse_stretch_name(name_in(ask));
+    if (!asked) return false;
+    const uint64_t most = std::clamp<uint64_t>(ask.bytes_max, 1, kPartBytesMax);
+    reader_.from_files({wal::ReadRequest::By::index, raw(asked->first), most, asked->last},
+                       {.who = ReadFor::Who::serve, .a = static_cast<uint64_t>(conn), .b = ask.request});
+    return true;
+}
+
+void FileServer::read_done(const ReadFor& purpose, const wal::ReadResult& result) {
+    const auto conn = static_cast<io::ConnId>(purpose.a);
+    auto found = askers_.find(conn);
+    if (found == askers_.end()) return;  // hung up meanwhile
+    found->second.reading = false;
+    proto::FilePart part{};
+    part.request = purpose.b;
+    const bool ok = result.code == wal::ReadCode::ok;
+    const bool here = result.code == wal::ReadCode::damaged || result.code == wal::ReadCode::failed;
+    part.code = static_cast<uint32_t>(ok     ? proto::FileCode::ok
+                                      : here ? proto::FileCode::failed
+                                             : proto::FileCode::gone);
+    if (ok) part.checksum = checksum(result.entries.view());
+    answer(conn, part, ok ? result.entries : Slice());
+    read_next(conn, found->second);
 }
 
 void FileServer::writable(io::ConnId conn) {

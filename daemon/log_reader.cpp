@@ -12,10 +12,12 @@ using By = wal::ReadRequest::By;
 using Who = ReadFor::Who;
 
 /// Memory for one read of an archive, whatever is asked for; a single entry may be larger.
+constexpr size_t kDamagedKept = 64;
 constexpr uint64_t kRoomMin = 64u << 10, kRoomMax = 16u << 20;
 
 bool from_archives(Who who) {
-    return who == Who::tail || who == Who::compaction || who == Who::state || who == Who::point_asked;
+    return who == Who::tail || who == Who::compaction || who == Who::state || who == Who::point_asked ||
+           who == Who::repair || who == Who::serve;
 }
 
 /// The log behind `point` begins behind what is sought.
@@ -79,8 +81,12 @@ uint64_t LogReader::archive_bytes() const {
 
 /// The one that holds what is sought; nothing: segments do, or nothing does any more.
 const snapshot::ArchiveInfo* LogReader::archive_for(const wal::ReadRequest& request) const {
-    if (archives_.empty()) return nullptr;
     if (!context_.options.archives_first && !is_below(request, wal_.base())) return nullptr;
+    return archive_with(request);
+}
+
+const snapshot::ArchiveInfo* LogReader::archive_with(const wal::ReadRequest& request) const {
+    if (archives_.empty()) return nullptr;
     if (request.by != By::time_ms && is_below(request, archives_.front().before)) return nullptr;
     auto found = std::find_if(archives_.begin(), archives_.end(),
                               [&](const auto& archive) { return is_below(request, archive.end); });
@@ -141,9 +147,13 @@ std::optional<LogReader::Done> LogReader::take() {
         CHECK(found != under_way_.end());
         const Pending pending = found->second;
         under_way_.erase(found);
-        // Segments may have gone since it began, and archives hold what they held.
-        const bool gone = result->code == wal::ReadCode::gone && from_archives(pending.purpose.who);
-        if (const auto* archive = gone ? archive_for(pending.request) : nullptr)
+        if (result->code == wal::ReadCode::damaged && damaged_entries_.size() < kDamagedKept)
+            damaged_entries_.insert(result->first);
+        // Segments may have gone since it began, or are damaged, and archives hold what they held.
+        const bool elsewhere =
+            (result->code == wal::ReadCode::gone || result->code == wal::ReadCode::damaged) &&
+            from_archives(pending.purpose.who);
+        if (const auto* archive = elsewhere ? archive_with(pending.request) : nullptr)
             read_archive(*archive, pending, 0);
         else
             done_.push_back({pending.purpose, std::move(*result)});

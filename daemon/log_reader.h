@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "daemon/context.h"
@@ -26,10 +27,13 @@ struct ReadFor {
         state,
         compaction,
         point_asked,
-        read_back
+        read_back,
+        repair,  // of this log
+        serve    // entries to a member that repairs its log
     };
     Who who;
-    // follower: fetch id, node; tail: connection, stream, generation; point_asked: number of the question
+    // follower: fetch id, node; tail: connection, stream, generation; point_asked: number of the question;
+    // serve: connection, request
     uint64_t a = 0, b = 0, c = 0;
     raft::msg::Append append{};  // late_send: what it is for
 };
@@ -54,6 +58,9 @@ public:
         wal::ReadResult result;
     };
     std::optional<Done> take();
+    /// Entries of segments that couldn't be read, since they are damaged; whoever looks into it takes them
+    /// off.
+    std::set<Index>& damaged_entries() { return damaged_entries_; }
 
     /// The archives of the snapshot in force, in order, each going on where the one before ends.
     void set_archives(std::vector<snapshot::ArchiveInfo> archives) { archives_ = std::move(archives); }
@@ -67,6 +74,7 @@ private:
         ReadFor purpose;
     };
     const snapshot::ArchiveInfo* archive_for(const wal::ReadRequest& request) const;
+    const snapshot::ArchiveInfo* archive_with(const wal::ReadRequest& request) const;
     void read_archive(const snapshot::ArchiveInfo& archive, const Pending& pending, uint32_t room);
 
     Context& context_;
@@ -76,6 +84,7 @@ private:
     uint64_t cookie_last_ = 0;
     std::unordered_map<uint64_t, Pending> under_way_;
     std::deque<Done> done_;
+    std::set<Index> damaged_entries_;
 };
 
 }  // namespace raftd::daemon

@@ -15,6 +15,14 @@ void Members::push(Configuration config) {
     ++version_;
 }
 
+void Members::insert(Configuration config) {
+    auto behind = configs_.begin();
+    while (behind != configs_.end() && behind->index < config.index) ++behind;
+    if (behind == configs_.begin() || (behind != configs_.end() && behind->index == config.index)) return;
+    configs_.insert(behind, std::move(config));
+    ++version_;
+}
+
 void Members::cut_after(Index index) {
     while (configs_.size() > 1 && configs_.back().index > index) {
         configs_.pop_back();

@@ -25,6 +25,8 @@ public:
     explicit Members(std::vector<Configuration> configs);
 
     void push(Configuration config);
+    /// One that had been damaged in the log; nothing when it is here, or no longer matters.
+    void insert(Configuration config);
     void cut_after(Index index);
     /// The log was replaced by a snapshot, which has this one.
     void replace(Configuration config);

@@ -15,6 +15,7 @@
 #include "daemon/installer.h"
 #include "daemon/leaving.h"
 #include "daemon/pump.h"
+#include "daemon/repair.h"
 #include "daemon/retention_requests.h"
 #include "daemon/saves.h"
 #include "daemon/snapshot_requests.h"
@@ -23,18 +24,6 @@
 #include "proto/frame.h"
 
 namespace raftd::daemon {
-namespace {
-
-uint32_t chunk_bytes_for(const conf::NodeSettings& settings) {
-    return static_cast<uint32_t>(std::clamp<uint64_t>(settings.log.buffer_bytes / 8, 4096, kChunkBytes));
-}
-
-std::vector<Seam> seams_in(const snapshot::DataDir& dir) {
-    return dir.current.snapshot ? dir.current.snapshot->seams : std::vector<Seam>();
-}
-
-}  // namespace
-
 struct Node::Parts {
     NodeOptions options;
     snapshot::DataDir dir;
@@ -52,6 +41,7 @@ struct Node::Parts {
     TransferPin transfer_pin;
     FileServer file_server;
     Installer installer;
+    Repair repair;
     Producers producers;
     Appends appends;
     Tails tails;
@@ -100,8 +90,9 @@ struct Node::Parts {
           clients(context),
           chains(context, replica),
           pump(context, replica, *wal, reader, applier, peers, chains),
-          file_server(context, peers, transfer_pin),
+          file_server(context, peers, transfer_pin, reader),
           installer(context, replica, peers, pump, applier, compaction),
+          repair(context, replica, *wal, reader, peers),
           producers(context, replica, *wal, applier.state(), clients),
           appends(context, replica, *wal, peers, clients, producers),
           tails(context, replica, reader, clients, applier.state()),
@@ -116,6 +107,7 @@ struct Node::Parts {
         admin.attach(retention_requests);
         pump.attach(compaction);
         pump.attach(verifier);
+        pump.attach(repair);
         pump.attach(freeze, archives);
         compaction.attach(freeze, transfer_pin);
         chains.attach(freeze);
@@ -175,7 +167,8 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
                              .segment_bytes = options.settings.log.segment_bytes,
                              .disk_free_reserve = options.settings.log.disk_free_reserve,
                              .salt_seed = random.next(),
-                             .token_tag = static_cast<uint64_t>(TokenTag::wal)};
+                             .token_tag = static_cast<uint64_t>(TokenTag::wal),
+                             .holes = true};
     for (const std::string& note : dir.notes)
         LogLine(world.log, LogLevel::warn, "snapshot_leftovers")("why", note);
     TRY(addresses, snapshot::read_addresses(world.files, dir.path));
@@ -185,12 +178,14 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
     for (const Configuration& config : configs) core_configs.push_back({config.index, config.membership});
     LoadedState state = load_state({world.log, world.files, options, dir}, *found.wal, found.last);
     const std::set<NodeId>& used = state.state.used_ids();
+    raft::Health health;
+    tell_holes(health, found.holes);
     raft::Restart restart{.hard = found.hard,
                           .base = found.base.id(),
                           .runs = found.runs,
                           .last = found.last.index,
                           .configs = core_configs,
-                          .health = {},
+                          .health = health,
                           .boot = dir.boots.mine.number,
                           .ids_used_upto = used.empty() ? NodeId{} : *used.rbegin()};
     raft::Core core(core_options(options.settings, dir.manifest), dir.identity.id, restart, random.next(),
@@ -258,6 +253,8 @@ void Node::end_turn(Instant now) {
     while (auto probed = parts.peers.take_probed()) parts.changes.probed(*probed);
     parts.drain_log();
     parts.files();
+    parts.repair.turn(parts.pump.committed().index);
+    while (auto file = parts.repair.take_whole_file()) parts.verifier.whole_again(*file);
     parts.pump.turn();
     parts.freeze.turn();
     parts.freeze_requests.turn();
@@ -303,6 +300,8 @@ const snapshot::SnapshotManifest* Node::snapshot() const {
 bool Node::says_members_differ() const {
     return parts_->freeze.on() && parts_->freeze.why() == Freeze::Why::differs;
 }
+bool Node::holed() const { return !parts_->wal->holes().empty(); }
+uint64_t Node::holes_repaired() const { return parts_->repair.counts().holes; }
 std::string Node::dump() const { return parts_->admin.dump(); }
 Faults& Node::faults() { return parts_->peers.faults(); }
 std::vector<std::byte> Node::black_box() const { return parts_->replica.black_box().bytes(); }
@@ -324,9 +323,8 @@ void Node::Parts::on(io::Frame& frame) {
 void Node::Parts::bulk_frame(NodeId peer, const io::Frame& frame) {
     if (peers.faults().active() && peers.faults().cut(peer, context.now)) return;
     if (static_cast<proto::FrameType>(frame.type) == proto::FrameType::file_ask)
-        file_server.frame(frame.conn, frame);
-    else
-        installer.frame(frame.conn, frame);
+        return file_server.frame(frame.conn, frame);
+    installer.frame(frame.conn, frame), repair.frame(frame.conn, frame);
 }
 
 void Node::Parts::deliver(Peers::Incoming& incoming) {
@@ -378,6 +376,8 @@ void Node::Parts::drain_log() {
             case ReadFor::Who::compaction: compaction.read_done(read->result); break;
             case ReadFor::Who::point_asked: verify_requests.read_done(read->purpose, read->result); break;
             case ReadFor::Who::read_back: verifier.read_done(read->result); break;
+            case ReadFor::Who::repair: repair.read_done(read->result); break;
+            case ReadFor::Who::serve: file_server.read_done(read->purpose, read->result); break;
             default: pump.read_done(read->purpose, read->result);
         }
     }
@@ -403,7 +403,7 @@ void Node::Parts::links() {
 /// Connections for files of snapshots, and what they bring.
 void Node::Parts::files() {
     while (auto change = peers.take_bulk()) {
-        if (!change->accepted) installer.bulk(*change);
+        if (!change->accepted) installer.bulk(*change), repair.bulk(*change);
         if (change->accepted && !change->up) file_server.closed(change->conn);
     }
     if (auto wanted = pump.take_install()) installer.wanted(*wanted);
@@ -467,8 +467,8 @@ Instant Node::Parts::deadline() {
     if (pump.more()) return context.now;
     Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
                            applier.deadline(), compaction.deadline(), leaving.deadline(),
-                           retention.deadline(), installer.deadline(), verifier.deadline(), tails.deadline(),
-                           saves.deadline(), freeze.deadline()});
+                           retention.deadline(), installer.deadline(), repair.deadline(), verifier.deadline(),
+                           tails.deadline(), saves.deadline(), freeze.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);

@@ -17,6 +17,7 @@
 #include <bit>
 
 #include "base/check.h"
+#include "daemon/repair.h"
 #include "daemon/retention_requests.h"
 #include "proto/frame.h"
 
@@ -273,7 +274,9 @@ void Pump::read_done(const ReadFor& purpose, wal::ReadResult& result) {
         case ReadFor::Who::state: applier_.read_done(result); return;
         case ReadFor::Who::compaction:
         case ReadFor::Who::point_asked:
-        case ReadFor::Who::read_back: break;  // have their own ways (daemon/node.cpp)
+        case ReadFor::Who::read_back:
+        case ReadFor::Who::repair:
+        case ReadFor::Who::serve: break;  // have their own ways (daemon/node.cpp)
     }
 }
 
@@ -381,6 +384,7 @@ void Pump::update_health() {
     // Without room for a roll, neither a vote nor entries can become durable: better said than left
     // unanswered.
     raft::Health health{.may_vote = !wal_.no_room(), .may_lead = may_lead, .may_ack = !wal_.no_room()};
+    tell_holes(health, wal_.holes());
     if (health == health_) return;
     health_ = health;
     replica_.step(context_.now, health);
@@ -418,6 +422,7 @@ proto::Trailer Pump::trailer() const {
     uint64_t free = context_.world.disk.free_bytes();
     if (free < context_.options.settings.log.disk_free_min) flags |= proto::kTrailerFull;
     if (stalled_) flags |= proto::kTrailerStalled;
+    if (!wal_.holes().empty()) flags |= proto::kTrailerDamaged;
     if (context_.stopping) flags |= proto::kTrailerStopping;
     proto::Trailer trailer{wall_ms(), context_.dir.boots.mine.number, 0, 0, free, flags, 0};
     chains_.fill(trailer, committed_);

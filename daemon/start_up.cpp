@@ -1,8 +1,18 @@
 #include "daemon/start_up.h"
 
+#include <algorithm>
+
 #include "base/uuid.h"
 
 namespace raftd::daemon {
+
+uint32_t chunk_bytes_for(const conf::NodeSettings& settings) {
+    return static_cast<uint32_t>(std::clamp<uint64_t>(settings.log.buffer_bytes / 8, 4096, kChunkBytes));
+}
+
+std::vector<Seam> seams_in(const snapshot::DataDir& dir) {
+    return dir.current.snapshot ? dir.current.snapshot->seams : std::vector<Seam>();
+}
 
 raft::Options core_options(const conf::NodeSettings& settings, const snapshot::Manifest& manifest) {
     raft::Options options;

@@ -10,6 +10,9 @@
 
 namespace raftd::daemon {
 
+/// Of the log buffer.
+uint32_t chunk_bytes_for(const conf::NodeSettings& settings);
+std::vector<Seam> seams_in(const snapshot::DataDir& dir);
 raft::Options core_options(const conf::NodeSettings& settings, const snapshot::Manifest& manifest);
 /// The configuration where the log begins, then each in the log. Where that lies below the snapshot, the
 /// snapshot's older configurations say; they are committed, so which of them stands there matters to nobody.

@@ -86,6 +86,7 @@ Verifier::~Verifier() = default;
 void Verifier::begin(uint64_t run, Lsn from, Index upto) {
     CHECK(!running());
     report_ = {};
+    whole_again_.clear();
     report_.run = run;
     report_.upto = upto;
     from_ = from;
@@ -280,7 +281,9 @@ void Verifier::finish() {
     stage_ = Stage::idle;
     report_.done = true;
     alarms_.clear();
-    for (const Damage& damage : report_.damages) alarms_.push_back("damaged " + damage.file);
+    for (const Damage& damage : report_.damages)
+        if (std::find(whole_again_.begin(), whole_again_.end(), damage.file) == whole_again_.end())
+            alarms_.push_back("damaged " + damage.file);
     std::sort(alarms_.begin(), alarms_.end());
     alarms_.erase(std::unique(alarms_.begin(), alarms_.end()), alarms_.end());
     context_.log(LogLevel::info, "verify_done")("entries", report_.entries)("bytes", report_.bytes)(

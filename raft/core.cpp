@@ -103,6 +103,11 @@ void Core::State::on(const ev::Health& event) {
     if (leads() && !may_lead() && !as<Leader>()->handover) hand_over(best_successor(), false, true);
 }
 
+void Core::State::on(const ev::Mended& event) {
+    if (event.first <= log.base().index || event.last > log.last()) return;  // cut off, or below a snapshot
+    log.restate(event.first, event.last, event.runs, event.configs);
+}
+
 void Core::State::on(const ev::Contradicted& event) {
     Progress* to = follower(event.from);
     if (to == nullptr) return;

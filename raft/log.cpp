@@ -110,6 +110,28 @@ void Log::cut_after(Index keep) {
     sizes_.cut_after(keep);
 }
 
+void Log::restate(Index first, Index last, std::span<const TermRun> runs, std::span<const ConfigAt> configs) {
+    std::vector<TermRun> made;
+    auto add = [&made](Term term, Index from) {
+        if (made.empty() || made.back().term != term) made.push_back({term, from});
+    };
+    for (const TermRun& run : runs_)
+        if (run.first < first) add(run.term, run.first);
+    for (const TermRun& run : runs) add(run.term, std::max(run.first, first));
+    if (last < last_) add(term_at(last + 1), last + 1);
+    for (const TermRun& run : runs_)
+        if (run.first > last) add(run.term, run.first);
+    runs_ = std::move(made);
+    for (const ConfigAt& config : configs) {
+        auto behind = std::find_if(configs_.begin(), configs_.end(),
+                                   [&](const ConfigAt& other) { return other.index >= config.index; });
+        if (behind != configs_.end() && behind->index == config.index) continue;
+        note_ids(config.members);
+        configs_.insert(behind, config);
+        ++config_version_;
+    }
+}
+
 void Log::compact(EntryId upto) {
     if (upto.index <= base_.index) return;  // an installed snapshot was further than the files
     CHECK(matches(upto));

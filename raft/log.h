@@ -74,6 +74,9 @@ public:
     void append(std::span<const EntryMeta> entries);
     /// Requires: base <= keep.
     void cut_after(Index keep);
+    /// What is known of [first, last], which had been damaged, replaces what was believed. Requires: base <
+    /// first, last <= last(); `runs` cover all of it.
+    void restate(Index first, Index last, std::span<const TermRun> runs, std::span<const ConfigAt> configs);
     /// The base moves up; entries behind it stay. Requires: matches(upto).
     void compact(EntryId upto);
     /// Nothing is left but the base and its configuration.

@@ -193,9 +193,18 @@ void put_what(Saver& saver, const ev::Installed& what) {
     saver(members);
     saver.out.put(what.ids_used_upto);
 }
+void put_what(Saver& saver, const ev::Mended& what) {
+    std::vector<TermRun> runs(what.runs.begin(), what.runs.end());
+    std::vector<ConfigAt> configs(what.configs.begin(), what.configs.end());
+    saver.out.put(what.first);
+    saver.out.put(what.last);
+    saver(runs, configs);
+}
 template <class What>
-requires std::is_trivially_copyable_v<What>
-void put_what(Saver& saver, const What& what) { saver.out.put(what); }
+requires(std::is_trivially_copyable_v<What> &&
+         !std::is_same_v<What, ev::Mended>) void put_what(Saver& saver, const What& what) {
+    saver.out.put(what);
+}
 }  // namespace
 
 std::vector<std::byte> encode(const Event& event) {
@@ -211,6 +220,8 @@ struct RecordedEvent::Body {
     Event event;
     std::vector<EntryMeta> entries;
     std::deque<Membership> memberships;  // a deque, so that pointers to its elements stay
+    std::vector<TermRun> runs;
+    std::vector<ConfigAt> configs;
 
     void get_entries(Loader& loader) {
         for (uint64_t left = loader.in.get<uint64_t>(); left > 0 && loader.in.ok(); --left) {
@@ -240,9 +251,18 @@ struct RecordedEvent::Body {
         loader(what.members);
         what.ids_used_upto = loader.in.get<NodeId>();
     }
+    void get_what(Loader& loader, ev::Mended& what) {
+        what.first = loader.in.get<Index>();
+        what.last = loader.in.get<Index>();
+        loader(runs, configs);
+        what.runs = runs;
+        what.configs = configs;
+    }
     template <class What>
-    requires std::is_trivially_copyable_v<What>
-    void get_what(Loader& loader, What& what) { what = loader.in.get<What>(); }
+    requires(std::is_trivially_copyable_v<What> &&
+             !std::is_same_v<What, ev::Mended>) void get_what(Loader& loader, What& what) {
+        what = loader.in.get<What>();
+    }
     template <size_t... At>
     void get_alternative(Loader& loader, size_t index, std::index_sequence<At...>) {
         ((index == At ? get_what(loader, event.what.emplace<At>()) : void()), ...);

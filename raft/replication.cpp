@@ -23,6 +23,16 @@ bool consistent(const msg::Append& append, std::span<const EntryMeta> entries) {
 }
 }  // namespace
 
+/// Of entries in a gap nothing is known but that their terms are at most the one behind it: those are taken
+/// for equal, and it is for the caller to see what rests on that.
+size_t Core::State::first_difference(std::span<const EntryMeta> entries) const {
+    for (size_t at = 0; at < entries.size(); ++at) {
+        const EntryId id = entries[at].id;
+        if (in_gap(id.index) ? id.term > log.term_at(health.known_from) : !log.matches(id)) return at;
+    }
+    return entries.size();
+}
+
 Core::State::Fit Core::State::judge(const msg::Append& append, std::span<const EntryMeta> entries) const {
     using Kind = Fit::Kind;
     if (!consistent(append, entries)) return {Kind::malformed, {}, 0, {}};
@@ -33,19 +43,33 @@ Core::State::Fit Core::State::judge(const msg::Append& append, std::span<const E
         if (append.last < base.index) return {Kind::good, log.last(), entries.size(), append.last};
         covered = base.index - append.prev.index;
         if (entries[covered - 1].id != base) return {Kind::diverged, base.index, 0, {}};
+    } else if (in_gap(append.prev.index)) {
+        // Whether they match isn't known before the repair, but for a term that can't stand there.
+        const bool differs = append.prev.term > log.term_at(health.known_from) && append.prev.index > commit;
+        return {differs ? Kind::conflict : Kind::repairing, append.prev.index, 0, {}};
     } else if (!log.matches(append.prev)) {
         return {append.prev.index <= commit ? Kind::diverged : Kind::conflict, append.prev.index, 0, {}};
     }
-    const size_t first_new = covered + log.first_difference(entries.subspan(covered));
+    size_t first_new = covered + first_difference(entries.subspan(covered));
     if (first_new == entries.size()) {  // all of it is here: whatever lies behind stays (B21)
         const bool cut = planted(PlantedBug::truncate_on_match) && append.last < log.last();
-        return {Kind::good, cut ? std::max(commit, append.last) : log.last(), first_new, append.last};
+        const Index verified = in_gap(append.last) ? health.hole_first - 1 : append.last;
+        return {Kind::good, cut ? std::max(commit, append.last) : log.last(), first_new, verified};
     }
-    const Index keep = entries[first_new].id.index - 1;
+    Index keep = entries[first_new].id.index - 1;
+    if (keep >= health.hole_first && keep < health.known_from && append.prev.index < health.hole_first) {
+        // They part somewhere in the gap, or at its end. All from its beginning on may go, since this very
+        // message has the leader's in its place; but not what is committed.
+        if (keep >= commit && health.hole_first <= commit) return {Kind::repairing, {}, 0, {}};
+        if (keep >= commit) {
+            keep = health.hole_first - 1;
+            first_new = health.hole_first - entries.front().id.index;
+        }
+    }
     if (keep < commit) return {Kind::diverged, keep + 1, 0, {}};
     // What replaces the hole with all behind it heals it; what comes behind it has to wait for the repair.
     const bool whole = health.hole_first == Index{} || append.last < health.hole_first;
-    if (!whole && keep >= health.hole_first) return {Kind::repairing, {}, 0, {}};
+    if (!whole && keep >= health.hole_first) return {Kind::repairing, {}, 0, append.prev.index};
     if (!health.may_ack) return {Kind::no_room, {}, 0, {}};
     return {Kind::good, keep, first_new, append.last};
 }
@@ -62,20 +86,23 @@ Core::Taken Core::State::on_append(const ev::Message& event, const msg::Append& 
         case Fit::Kind::diverged: diverged = fit.keep; return nothing;
         case Fit::Kind::conflict: {
             const Index below = append.prev.index <= log.last() ? append.prev.index - 1 : log.last();
-            say(event.from, msg::AppendNo{hard.term, log.at_most({append.prev.term, below}), log.last(),
-                                          append.round, msg::Why::conflict});
+            EntryId hint = log.at_most({append.prev.term, below});
+            // From before the gap on: what replaces it has to come with it.
+            if (in_gap(hint.index)) hint = {log.term_at(health.hole_first - 1), health.hole_first - 1};
+            say(event.from, msg::AppendNo{hard.term, hint, log.last(), append.round, msg::Why::conflict});
             return nothing;
         }
         case Fit::Kind::no_room:
         case Fit::Kind::repairing: {
             const auto why = fit.kind == Fit::Kind::no_room ? msg::Why::no_room : msg::Why::repairing;
             say(event.from, msg::AppendNo{hard.term, {}, log.last(), append.round, why});
+            raise_commit(std::min(append.commit, fit.verified));  // what it follows is here, and the same
             return nothing;
         }
         case Fit::Kind::good: break;
     }
     if (fit.keep < log.last()) cut_log(fit.keep);
-    if (fit.keep < health.hole_first) health.hole_first = Index{};
+    if (fit.keep < health.hole_first) health.hole_first = health.known_from = Index{};
     log.append(event.entries.subspan(fit.first_new));
     // Only what this very message verified may become committed: behind it may lie a dead leader's tail
     // (B23).

@@ -153,6 +153,7 @@ struct Core::State {
     void on(const ev::Peer&);
     void on(const ev::Link&);
     void on(const ev::Contradicted&);
+    void on(const ev::Mended&);
     void on(const ev::Readers& event) { readers_waiting = event.waiting; }
     void on(const ev::Heard&);
     Taken on(const ev::Message&);
@@ -224,6 +225,9 @@ struct Core::State {
         Index verified;    // equal to the leader's up to here once this is taken
     };
     Fit judge(const msg::Append& append, std::span<const EntryMeta> entries) const;
+    /// Damaged, and of unknown term.
+    bool in_gap(Index index) const { return index >= health.hole_first && index < health.known_from; }
+    size_t first_difference(std::span<const EntryMeta> entries) const;
     Taken on_append(const ev::Message& event, const msg::Append& append);
     void answer_append(Output& output);
     void on_append_ok(NodeId from, const msg::AppendOk& answer);

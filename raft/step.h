@@ -25,10 +25,12 @@ struct EntryMeta {
     uint32_t bytes = 0;  // encoded: header and body
     const Membership* membership = nullptr;
 };
-/// What this member's own disk allows it to do. hole_first 0: no hole.
+/// What this member's own disk allows it to do. hole_first 0: no hole. The terms of the entries from there on
+/// and before known_from aren't known; 0: all are.
 struct Health {
     bool may_vote = true, may_lead = true, may_ack = true;
     Index hole_first{};
+    Index known_from{};
     bool operator==(const Health&) const = default;
 };
 /// What a member finds on its disk at a start, all of it durable. `base` is the entry before the log's first
@@ -106,6 +108,13 @@ struct Peer {
     bool may_lead;
 };
 using raft::Health;  // mine has changed
+/// Damaged entries [first, last] are there again: their terms, and the configurations among them. Both may
+/// have been unknown until now. Live until step returns.
+struct Mended {
+    Index first, last;
+    std::span<const TermRun> runs;
+    std::span<const ConfigAt> configs;
+};
 struct Transfer {
     NodeId to;
 };
@@ -130,7 +139,7 @@ struct Event {
     Instant now;
     std::variant<ev::Tick, ev::Propose, ev::ProposeMembership, ev::Message, ev::Durable, ev::Fetched,
                  ev::SnapshotEnded, ev::Heard, ev::Installed, ev::Compacted, ev::Link, ev::Peer, ev::Health,
-                 ev::Transfer, ev::Read, ev::Readers, ev::Contradicted>
+                 ev::Transfer, ev::Read, ev::Readers, ev::Contradicted, ev::Mended>
         what;
 };
 

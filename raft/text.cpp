@@ -113,12 +113,16 @@ struct EventText {
     std::string operator()(const Health& e) const {
         return std::string("health") + (e.may_vote ? "" : " no-vote") + (e.may_lead ? "" : " no-lead") +
                (e.may_ack ? "" : " no-ack") +
-               (e.hole_first == Index{} ? "" : " hole=" + number(e.hole_first));
+               (e.hole_first == Index{} ? "" : " hole=" + number(e.hole_first)) +
+               (e.known_from == Index{} ? "" : " known-from=" + number(e.known_from));
     }
     std::string operator()(const ev::Transfer& e) const { return "transfer " + text(e.to); }
     std::string operator()(const ev::Read& e) const { return "read " + number(e.id); }
     std::string operator()(const ev::Contradicted& e) const {
         return "contradicted by " + text(e.from) + " at " + number(e.at);
+    }
+    std::string operator()(const ev::Mended& e) const {
+        return "mended " + number(e.first) + ".." + number(e.last);
     }
     std::string operator()(const ev::Readers& e) const {
         return std::string("readers ") + (e.waiting ? "waiting" : "none");

@@ -199,6 +199,7 @@ void Cluster::start(uint32_t number) {
         kernel_.schedule_in(microseconds(1), actor_, clean_up,
                             uint64_t{number} | members_[number]->life << 16);
     };
+    member.repaired = 0;
     process.machine.run([&] { open_node(number, process); });
     if (process.refused) ended(number);
 }
@@ -249,6 +250,11 @@ void Cluster::open_node(uint32_t number, Process& process) {
     Member& member = *members_[number];
     process.machine.after_turn = [this, number, &member, &process] {
         truth_.after_turn(number, *process.node);
+        if (process.node->holed()) reached_.hit(Reach::hole_met);
+        if (process.node->holes_repaired() > member.repaired) {
+            member.repaired = process.node->holes_repaired();
+            reached_.hit(Reach::hole_repaired);
+        }
         if (kernel_.events() % 16 == 0) check_use(number, *process.node);
         if (member.stopping && process.node->stopped())
             throw ProcessEnded(ProcessEnded::fatal, ExitCode::ok, "stopped");
@@ -361,6 +367,7 @@ void Cluster::ended(uint32_t number) {
     ProcessEnded why = refused ? ProcessEnded(ProcessEnded::fatal, code_of(*refused), refused->what)
                                : *member.process->machine.ended();
     trace(number, std::string("ended: ") + why.what());
+    member.last_end = why.why;
     if (why.kind == ProcessEnded::check)
         throw Violation(Ending::check_failed, name_of(number) + ": " + why.why);
     if (why.kind == ProcessEnded::power) {

@@ -96,6 +96,8 @@ public:
     ClockModel& clock(uint32_t member) { return members_[member]->clock; }
     /// A failed sync of this member is expected from now on: it ends with 20 and comes back.
     void expect_sync_failure(uint32_t member) { members_[member]->sync_failure_expected = true; }
+    /// What the last process that ended itself, or refused to start, said.
+    const std::string& last_end(uint32_t member) const { return members_[member]->last_end; }
     /// Its bits are rotten from now on: it may end with damage, now or at a later start.
     void expect_damage(uint32_t member) { members_[member]->damage_expected = true; }
     /// The power goes and an old image of its disk is there when it comes back. It may start as often as it
@@ -129,8 +131,10 @@ private:
         ClockModel clock;
         std::unique_ptr<Process> process;
         std::string name, peer;  // of the member; where it listens
+        std::string last_end{};  // why a process of it ended itself, or didn't start
         Incarnation incarnation;
         uint64_t life = 0;
+        uint64_t repaired = 0;  // holes of its log, by this process
         bool lost = false, sync_failure_expected = false, damage_expected = false, stopping = false;
         bool moved = false;     // listens elsewhere than it was made to
         bool stale = false;     // runs on an old image of its disk

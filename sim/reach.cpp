@@ -51,6 +51,8 @@ constexpr Point kPoints[] = {
     {"disk_hung", kDisk},
     {"rotted", kDamage},
     {"rot_survived", kDamage},
+    {"hole_met", kDamage},
+    {"hole_repaired", kDamage},
     {"member_unstartable", kDamage},
     {"put_back", only({Profile::damage})},
     {"put_back_refused", only({Profile::damage})},

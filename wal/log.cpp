@@ -30,6 +30,7 @@ Log::Log(io::World& world, const Options& options, Found found, io::FileId activ
       header_bytes_(Chunk::make(kGroupHeaderBytes)),
       zeros_(zeroed(kBlockBytes)),
       last_group_closes_(found.last_group_closes),
+      holes_(std::move(found.holes)),
       marks_(kMarkCacheBytes) {
     CHECK_GE(options_.segment_bytes, 8 * kBlockBytes);
     if (found.spare_id != 0) spare_ = {found.spare_id, found.spare_bytes, spare, Spare::State::ready};
@@ -88,8 +89,11 @@ void Log::reset(const LogPoint& base) {
 /// Segments end where the cut says, also those that were written to since it was asked for.
 void Log::cut_on_disk() {
     if (!cut_) return;
-    if (!cut_->begins_anew) return cut_segments(segments_, cut_->point);
-    for (Segment& segment : segments_) segment.logical_end = segment.base;
+    if (cut_->begins_anew)
+        for (Segment& segment : segments_) segment.logical_end = segment.base;
+    else
+        cut_segments(segments_, cut_->point);
+    clip_holes();
 }
 
 LogPoint Log::base() const {
@@ -102,6 +106,10 @@ LogPoint Log::base() const {
 void Log::advance() {
     if (!lane_.idle()) return;
     if (roll_) return continue_roll();
+    if (mending_ && !mending_->begun) {
+        advance_mending();
+        if (!lane_.idle() || roll_) return;
+    }
     if (!waiting_.empty()) {
         if (cut_) return begin_roll(0);
         if (plan_group()) return submit_group(false);
@@ -249,6 +257,8 @@ bool Log::completed(io::Completed& done) {
             break;
         case Op::drop: drop_done(done.error); break;
         case Op::read: read_done(done); break;
+        case Op::survey: survey_done(done); break;
+        case Op::mend: mend_done(done); break;
     }
     return true;
 }
@@ -309,6 +319,10 @@ Result<Recovered> open(io::World& world, const Options& options) {
         spare = world.disk.open(segment_path(options.dir, found.spare_id), failed);
         if (spare == io::kNoFile) return io_error(segment_path(options.dir, found.spare_id), "open", failed);
     }
+    recovered.holes = found.holes;
+    for (const Hole& hole : found.holes)
+        LogLine(world.log, LogLevel::error, "wal_damaged")("what", hole.what)("first", hole.from.index + 1)(
+            "last", hole.to.index);
     for (const std::string& note : found.notes)
         LogLine(world.log, LogLevel::warn, "wal_damage_survived")("what", note);
     LogLine(world.log, LogLevel::info, "wal_recovered")("segments", recovered.report.segments)(

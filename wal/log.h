@@ -1,5 +1,5 @@
 // The running log behind wal::Wal: one group in flight, everything newer waits in `pending_` and merges.
-// Write path: log.cpp; rolls, spares, removal: roll.cpp;
+// Write path: log.cpp; rolls, spares, removal: roll.cpp; damage: holes.cpp;
 // reads: reads.cpp. Loop thread only, never waits.
 //
 // Order on the disk's FIFO lane (at most one operation of this log is there at a time):
@@ -14,6 +14,7 @@
 #include <map>
 
 #include "wal/marks.h"
+#include "wal/mend.h"
 #include "wal/pending.h"
 #include "wal/reader.h"
 #include "wal/recovery.h"
@@ -42,6 +43,11 @@ public:
     void reset(const LogPoint& base) override;
     void drop_below(const LogPoint& point) override;
     LogPoint droppable(Index upto, uint64_t keep_bytes) const override;
+    const std::vector<Hole>& holes() const override { return holes_; }
+    void survey(Index index) override;
+    void mend(const Hole& hole, std::vector<Slice> entries) override;
+    bool mending() const override { return mending_.has_value(); }
+    std::optional<Mended> take_mended() override { return std::exchange(mended_, std::nullopt); }
     LogPoint base() const override;
     std::string file_of(Index index) const override;
     std::optional<Instant> oldest_unsynced() const override;
@@ -51,7 +57,18 @@ public:
 
 private:
     /// What a completion belongs to; in the token below the tag.
-    enum class Op : uint8_t { group = 1, roll_header, roll_footer, roll_seal, create, discard, drop, read };
+    enum class Op : uint8_t {
+        group = 1,
+        roll_header,
+        roll_footer,
+        roll_seal,
+        create,
+        discard,
+        drop,
+        read,
+        survey,
+        mend
+    };
     io::Token token(Op op) {
         return io::Token{options_.token_tag << 56 | uint64_t(op) << 48 | (++tokens_ & kCountMask)};
     }
@@ -123,6 +140,17 @@ private:
     void drop_more();
     void drop_done(int error);
 
+    // holes.cpp
+    void survey_done(io::Completed& done);
+    void advance_mending();
+    void mend_done(io::Completed& done);
+    void end_mending(std::string failure);
+    void clip_holes();
+    Segment* segment_of(uint64_t id);
+    Successor successor_of(const Segment& segment) const;
+    bool holed(const Segment& segment) const;
+    bool mends(uint64_t id) const { return mending_ && mending_->begun && mending_->hole.segment_id == id; }
+
     // reads.cpp
     std::unique_ptr<ReadJob> make_read(const ReadRequest& request);
     void read_done(io::Completed& done);
@@ -166,6 +194,16 @@ private:
     std::deque<uint64_t> void_ids_;  // segments of a log that was replaced, oldest first
     uint64_t dropping_id_ = 0;       // file being removed
     Instant drop_retry_at_ = kNever;
+
+    struct Mending {
+        Hole hole;
+        std::vector<Slice> entries;
+        bool begun = false;  // the job is under way; before it the segment has to be sealed
+    };
+    std::vector<Hole> holes_;  // in force, in order
+    std::optional<Mending> mending_;
+    std::optional<Mended> mended_;
+    uint64_t surveying_id_ = 0;  // segment that is being read again
 
     struct ReadUnderWay {
         ReadRequest request;

@@ -26,6 +26,7 @@ void ReadJob::read(io::Files& files) {
 bool ReadJob::fail(const std::string& path, uint64_t offset, const std::string& why) {
     if (bytes != 0) return false;  // what was read so far is good; the next read begins at the damage
     code = ReadCode::damaged;
+    first = at_.index + 1;
     what = path + " at byte " + std::to_string(offset) + ": " + why;
     return false;
 }

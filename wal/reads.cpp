@@ -35,6 +35,7 @@ bool is_gone(const LogPoint& base, const ReadRequest& request) {
 void take_result(ReadJob& job, ReadResult& result) {
     if (job.code != ReadCode::ok) {
         result.what = job.what;
+        result.first = job.first;
         return;
     }
     result.before = job.before;

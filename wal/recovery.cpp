@@ -12,7 +12,6 @@ namespace raftd::wal {
 namespace {
 
 constexpr uint64_t kReadAheadBytes = 1u << 20;
-constexpr uint64_t kConfigReadBytes = 1024;  // most membership entries fit
 
 /// One file that bears a segment's name.
 struct FileFound {
@@ -37,6 +36,7 @@ public:
         TRY_VOID(choose());
         set_void_aside();
         for (size_t i = 0; i < log_.size(); ++i) TRY_VOID(read_segment(i));
+        clip_holes();
         TRY_VOID(check_base());
         TRY_VOID(gather_entries_in_force());
         // Nothing was changed so far: a refused directory stays as it was found.
@@ -68,7 +68,8 @@ private:
     Result<void> remove_void();
     bool holds_base() const;
     Result<Found> begin_anew();
-    Result<Footer> read_sealed(const FileFound& file, FileWindow& window);
+    Result<Footer> read_sealed(const FileFound& file, const FileFound& next, FileWindow& window);
+    void clip_holes();
     Result<void> check_base() const;
     Result<void> gather_entries_in_force();
     Result<void> finish_rolls();
@@ -87,6 +88,7 @@ private:
     std::vector<std::string> remove_;
     std::vector<SegmentIndex> indexes_;  // of log_
     bool hard_is_torn_ = false;
+    bool scanned_ = false;  // the last sealed segment looked at, which has holes
 };
 
 /// What is in the page cache may be what the disk never got (after a failed sync pages count as clean):
@@ -105,6 +107,7 @@ Result<void> Recovery::look() {
     if (failed != 0 && failed != ENOENT) return io_error(options_.dir, "list", failed);
     for (const std::string& name : names) {
         std::optional<uint64_t> id = segment_id_of(name);
+        if (name.ends_with(kMendSuffix)) remove_.push_back(options_.dir + "/" + name);
         if (!id) continue;
         FileFound file;
         file.id = *id;
@@ -250,6 +253,9 @@ bool Recovery::holds_base() const {
     const LogPoint& base = options_.base;
     if (base.index == first.index) return true;  // check_base compared the rest
     if (base.index > found_.segments.back().end.index) return false;
+    // A snapshot of entries that are damaged here: the log goes on behind them.
+    for (const Hole& hole : found_.holes)
+        if (base.index > hole.from.index && base.index < hole.to.index) return true;
     auto run = std::find_if(into_.runs.rbegin(), into_.runs.rend(),
                             [&](const TermRun& some) { return some.first <= base.index; });
     return run != into_.runs.rend() && run->term == base.term;
@@ -285,15 +291,22 @@ Result<Found> Recovery::begin_anew() {
     return Recovery(files_, options_, into_, mend_).run();
 }
 
-Result<Footer> Recovery::read_sealed(const FileFound& file, FileWindow& window) {
+Result<Footer> Recovery::read_sealed(const FileFound& file, const FileFound& next, FileWindow& window) {
     SegmentKey key{file.id, file.header.salt};
     FooterPlace place{file.seal.footer_offset, file.seal.footer_bytes, file.seal.footer_checksum};
-    if (std::optional<Footer> footer = read_footer(window, key, place)) return std::move(*footer);
+    std::optional<Footer> footer = read_footer(window, key, place);
+    const bool good = footer.has_value();
+    if (good && (!options_.holes || configs_readable(footer->index, window))) return std::move(*footer);
     if (place.offset != 0)
         found_.notes.push_back(file.path + " at byte " + std::to_string(place.offset) +
-                               ": the footer is damaged; the segment was scanned instead");
-    TRY(groups, find_groups(window, file.path, file.header, file.seal.end_offset, found_.notes));
+                               (good ? ": a membership entry is damaged" : ": the footer is damaged") +
+                               "; the segment was scanned instead");
+    window.forgive();
+    TRY(groups, find_groups(window, file.path, file.header,
+                            {file.seal.end_offset, next.header.base, options_.holes}, found_.notes));
     into_.report.entries += groups.entries;
+    found_.holes.insert(found_.holes.end(), groups.holes.begin(), groups.holes.end());
+    if (!groups.holes.empty()) scanned_ = true;
     return Footer{groups.end.log, std::move(groups.index)};
 }
 
@@ -309,17 +322,21 @@ Result<void> Recovery::read_segment(size_t i) {
     segment.base = file.header.base;
     SegmentIndex index;
     if (next != nullptr && !file.finish_seal) {
-        TRY(footer, read_sealed(file, window));
+        scanned_ = false;
+        TRY(footer, read_sealed(file, *next, window));
         segment.end = footer.end;
         segment.end_offset = file.seal.end_offset;
         segment.last_group = file.seal.last_group;
         segment.footer = {file.seal.footer_offset, file.seal.footer_bytes, file.seal.footer_checksum};
+        if (scanned_) segment.footer = {};  // behind a hole its marks would be of no use
         segment.sealed = true;
         index = std::move(footer.index);
         index.marks = {};  // the reader loads them when it needs them
     } else {
-        uint64_t known_end = next != nullptr ? next->header.before_end : 0;
-        TRY(groups, find_groups(window, file.path, file.header, known_end, found_.notes));
+        KnownBounds bounds{next != nullptr ? next->header.before_end : 0, std::nullopt, options_.holes};
+        if (next != nullptr) bounds.log = next->header.base;
+        TRY(groups, find_groups(window, file.path, file.header, bounds, found_.notes));
+        found_.holes.insert(found_.holes.end(), groups.holes.begin(), groups.holes.end());
         segment.end = groups.end.log;
         segment.end_offset = groups.end.offset;
         segment.last_group = groups.end.last_group;
@@ -338,6 +355,16 @@ Result<void> Recovery::read_segment(size_t i) {
     found_.segments.push_back(segment);
     indexes_.push_back(std::move(index));
     return {};
+}
+
+/// What a later segment cut off is nobody's loss.
+void Recovery::clip_holes() {
+    std::erase_if(found_.holes, [this](Hole& hole) {
+        hole.at_start = true;
+        for (const Segment& segment : found_.segments)
+            if (segment.key.id == hole.segment_id) return !clip(hole, segment);
+        return true;
+    });
 }
 
 Result<void> Recovery::check_base() const {
@@ -367,14 +394,9 @@ Result<void> Recovery::gather_entries_in_force() {
         FileWindow window(files_, opened.id(), kConfigReadBytes);
         for (const ConfigPlace& place : indexes_[i].configs) {
             EntryHeader header{};
-            ByteView bytes = window.at(place.offset, kEntryHeaderBytes);
-            if (bytes.size() == kEntryHeaderBytes) std::memcpy(&header, bytes.data(), sizeof header);
-            bool good = Index{header.index} == place.index && header.kind == EntryKind::membership &&
-                        header.chain == chain_after(place.chain_before, header);
-            if (good) bytes = window.at(place.offset + kEntryHeaderBytes, header.body_bytes);
-            if (!good || check_body(header, bytes) != EntryFault::none)
-                return damaged_at(log_[i]->path, place.offset, "the membership entry here is damaged");
-            into_.configs.push_back({place.index, {bytes.begin(), bytes.end()}});
+            std::optional<ByteView> body = read_config(window, place, header);
+            if (!body) return damaged_at(log_[i]->path, place.offset, "the membership entry here is damaged");
+            into_.configs.push_back({place.index, {body->begin(), body->end()}});
         }
         into_.report.bytes_read += window.bytes_read();
     }
@@ -389,8 +411,12 @@ Result<void> Recovery::finish_rolls() {
         if (!file) return io_error(log_[i]->path, "open", file.error());
         std::vector<std::byte> footer = encode_footer(segment.key.id, segment.end, indexes_[i]);
         FooterPlace place{segment.end_offset, footer.size(), checksum(footer, segment.key.salt)};
-        io::FileResult done = files_.write(file.id(), place.offset, footer);
-        if (done.error != 0 || done.bytes != footer.size()) place = {};  // no room: the file will be scanned
+        io::FileResult done{};
+        const bool holed = std::any_of(found_.holes.begin(), found_.holes.end(),
+                                       [&](const Hole& hole) { return hole.segment_id == segment.key.id; });
+        if (!holed) done = files_.write(file.id(), place.offset, footer);
+        // No room, or not all is known of the entries: the file will be scanned.
+        if (holed || done.error != 0 || done.bytes != footer.size()) place = {};
         if (done = files_.sync(file.id()); done.error != 0)
             return io_error(log_[i]->path, "sync", done.error);
         std::vector<std::byte> block(kBlockBytes);

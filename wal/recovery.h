@@ -89,7 +89,13 @@ struct Found {
     uint64_t next_segment_id = 1;   // above all seen
     uint64_t spare_id = 0, spare_bytes = 0;
     std::vector<std::string> notes;  // survived damage, for the log
+    std::vector<Hole> holes;         // in force, in order
 };
+/// Leaves of a hole what is in force of its segment; false: nothing.
+bool clip(Hole& hole, const Segment& segment);
+/// A segment that is being written anew, behind its name; a leftover at a start.
+inline constexpr const char* kMendSuffix = ".mend";
+
 /// Whether a start mends what a crash left (a roll, a torn end, a spare), or somebody only wants to read.
 enum class Mend : uint8_t { yes, no };
 /// Fills `into` but for its `wal`. Without mending no file is changed; then an interrupted installation of a

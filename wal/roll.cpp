@@ -59,6 +59,8 @@ void Log::write_roll_header() {
 
 void Log::write_footer() {
     roll_->stage = Roll::Stage::footer;
+    // With a hole not all is known of the entries: a start is to scan the file.
+    if (holed(active())) return write_seal();
     std::vector<std::byte> footer = encode_footer(active().key.id, active().end, active_index_);
     roll_->footer = {active().end_offset, footer.size(), checksum(footer, active().key.salt)};
     lane_.parts.assign(1, Slice::copy_of(footer));
@@ -99,6 +101,7 @@ void Log::finish_roll() {
         durable_ = waiting_.front().id;
         waiting_.pop_front();
     }
+    clip_holes();
     want_spare();
     drop_more();
     advance();
@@ -160,6 +163,7 @@ LogPoint Log::droppable(Index upto, uint64_t keep_bytes) const {
 /// Oldest first, one at a time, each removal synced before the next: what is left never has a gap.
 void Log::drop_more() {
     if (dropping_id_ == 0 && !void_ids_.empty()) {
+        if (mends(void_ids_.front())) return;  // its name would come back
         dropping_id_ = void_ids_.front();
         void_ids_.pop_front();
         marks_.forget(dropping_id_);
@@ -167,9 +171,11 @@ void Log::drop_more() {
         if (drop_point_.index == Index{}) return;
         const Segment& oldest = segments_.front();
         if (segments_.size() < 2 || !oldest.sealed || oldest.logical_end.index > drop_point_.index) return;
+        if (mends(oldest.key.id)) return;
         dropping_id_ = oldest.key.id;
         marks_.forget(dropping_id_);
         segments_.erase(segments_.begin());
+        clip_holes();
     }
     world_.disk.remove(segment_path(options_.dir, dropping_id_), token(Op::drop));
 }

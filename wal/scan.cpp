@@ -18,6 +18,10 @@ ByteView FileWindow::at(uint64_t offset, uint64_t bytes) {
         uint64_t wanted = std::min(std::max(bytes, read_ahead_bytes_), file_bytes_ - offset);
         window_.resize(wanted);
         io::FileResult got = files_.read(file_, offset, window_);
+        if (got.error != 0 && wanted > bytes) {  // it may be what was read ahead that can't be
+            window_.resize(bytes);
+            got = files_.read(file_, offset, window_);
+        }
         if (got.error != 0) {
             error_ = got.error;
             error_offset_ = offset;
@@ -53,6 +57,27 @@ EntryFault read_entry(FileWindow& window, uint64_t offset, uint64_t group_end, c
     return check_body(header, bytes.subspan(kEntryHeaderBytes));
 }
 
+std::optional<ByteView> read_config(FileWindow& window, const ConfigPlace& place, EntryHeader& header) {
+    ByteView bytes = window.at(place.offset, kEntryHeaderBytes);
+    if (bytes.size() != kEntryHeaderBytes) return std::nullopt;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    const bool good = Index{header.index} == place.index && header.kind == EntryKind::membership &&
+                      header.chain == chain_after(place.chain_before, header);
+    if (!good) return std::nullopt;
+    bytes = window.at(place.offset + kEntryHeaderBytes, header.body_bytes);
+    if (check_body(header, bytes) != EntryFault::none) return std::nullopt;
+    return bytes;
+}
+
+bool configs_readable(const SegmentIndex& index, FileWindow& window) {
+    for (const ConfigPlace& place : index.configs) {
+        EntryHeader header{};
+        FileWindow small = window.another(kConfigReadBytes);  // not so much read ahead
+        if (!read_config(small, place, header)) return false;
+    }
+    return true;
+}
+
 GroupSeen read_group(FileWindow& window, SegmentKey key, const ScanPoint& at, SegmentIndex* index) {
     GroupSeen seen;
     ByteView block = window.at(at.offset, kBlockBytes);
@@ -60,7 +85,8 @@ GroupSeen read_group(FileWindow& window, SegmentKey key, const ScanPoint& at, Se
     seen.place = Place::bad_header;
     if (!is_group(block, key, at.offset, seen.header)) return seen;
     const GroupHeader& header = seen.header;
-    if (header.group_number != at.last_group + 1 || header.before != at.log) {
+    // Numbers that are passed over: a hole of several groups was mended with one.
+    if (header.group_number <= at.last_group || header.before != at.log) {
         seen.place = Place::misplaced;
         return seen;
     }
@@ -92,7 +118,6 @@ std::optional<GroupHeader> find_later_group(FileWindow& window, SegmentKey key, 
     for (uint64_t offset = after + kBlockBytes; offset < end; offset += kBlockBytes) {
         GroupHeader header;
         if (is_group(window.at(offset, kGroupHeaderBytes), key, offset, header)) return header;
-        if (window.error() != 0) break;
     }
     return std::nullopt;
 }

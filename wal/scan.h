@@ -17,9 +17,13 @@ public:
     ByteView at(uint64_t offset, uint64_t bytes);
     uint64_t file_bytes() const { return file_bytes_; }
     uint64_t bytes_read() const { return bytes_read_; }
+    /// Of the same file.
+    FileWindow another(uint64_t read_ahead_bytes) const { return {files_, file_, read_ahead_bytes}; }
     /// Reading failed at this place (a bad sector, say): what at() gave since is not to be judged.
     int error() const { return error_; }
     uint64_t error_offset() const { return error_offset_; }
+    /// From here on only later errors count.
+    void forgive() { error_ = 0; }
 
 private:
     io::Files& files_;
@@ -54,6 +58,13 @@ enum class Bodies : uint8_t { check, skip };
 /// unless truncated; `entry` (optional) gets header and body, valid until the window's next use.
 EntryFault read_entry(FileWindow& window, uint64_t offset, uint64_t group_end, const LogPoint& before,
                       Bodies bodies, EntryHeader& header, ByteView* entry = nullptr);
+
+/// The body of the membership entry at `place`, when it and its header are whole. Valid until the window's
+/// next use.
+std::optional<ByteView> read_config(FileWindow& window, const ConfigPlace& place, EntryHeader& header);
+inline constexpr uint64_t kConfigReadBytes = 1024;  // most membership entries fit
+/// Whether all membership entries of the index can be read.
+bool configs_readable(const SegmentIndex& index, FileWindow& window);
 
 /// Where the scan of a segment stands.
 struct ScanPoint {

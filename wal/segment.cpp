@@ -11,8 +11,18 @@ void SegmentIndex::note(const LogPoint& before, Term term, bool membership, uint
                         uint64_t group_offset) {
     if (runs.empty() || runs.back().term != term) runs.push_back({term, before.index + 1});
     if (membership) configs.push_back({before.index + 1, offset, before.chain});
-    if (marks.empty() || offset - marks.back().offset >= kMarkEveryBytes)
+    if (marks.empty() || mark_next || offset - marks.back().offset >= kMarkEveryBytes)
         marks.push_back({before, offset, group_offset});
+    mark_next = false;
+}
+
+void SegmentIndex::note_gap(const LogPoint& from, const LogPoint& to) {
+    auto run = [this](Term term, Index first) {
+        if (runs.empty() || runs.back().term != term) runs.push_back({term, first});
+    };
+    if (to.index > from.index + 1) run(from.term, from.index + 1);
+    run(to.term, to.index);
+    mark_next = true;  // so that what lies behind can be read without the damage
 }
 
 void SegmentIndex::cut_after(Index last) {

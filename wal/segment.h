@@ -13,9 +13,12 @@ struct SegmentIndex {
     std::vector<Mark> marks;  // by offset
     std::vector<TermRun> runs;
     std::vector<ConfigPlace> configs;
+    bool mark_next = false;  // whatever entry comes next
 
     /// Takes in one entry, or the first of a piece of entries of one term. `before`: of that entry.
     void note(const LogPoint& before, Term term, bool membership, uint64_t offset, uint64_t group_offset);
+    /// The entries behind `from` up to `to` are damaged: of their terms only the last one's is known.
+    void note_gap(const LogPoint& from, const LogPoint& to);
     /// Forgets the entries behind `last`.
     void cut_after(Index last);
     uint64_t memory_bytes() const;

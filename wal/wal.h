@@ -30,12 +30,29 @@ struct Options {
     Duration closing_marker_after = milliseconds(100);
     uint64_t salt_seed = 0;  // of the segments' salts; from real randomness in production
     uint64_t token_tag = 0;  // upper 8 bits of every token this log uses
+    /// Damage in the middle of the log, with its end known, is a hole to be mended; else it is refused.
+    bool holes = false;
 };
 
 /// Makes the first segment of a new data directory (blocking; for init). The directory `dir` is made too.
 Result<void> create_first(io::Files& files, const Options& options);
 
 class Wal;
+
+/// Entries whose bytes on this disk are damaged, with the log known before and behind them (H3). Whatever
+/// fits both sides by chain is what stood there.
+struct Hole {
+    uint64_t segment_id = 0;
+    LogPoint from, to;                    // the entries (from.index, to.index]
+    uint64_t offset = 0, end_offset = 0;  // of their groups in the file
+    uint64_t group_number = 0;            // of the first of these groups
+    uint64_t hard_number = 0;             // of the hard state before them
+    HardState hard;                       // that one
+    bool at_start = false;                // found by open(): not all is known of what stood there
+    std::string what;                     // file, offset and what is wrong there
+    /// Else only those of the first and the last one's neighbours are.
+    bool terms_known() const { return from.term == to.term || to.index == from.index + 1; }
+};
 
 /// What a start found; all of it synced.
 struct Recovered {
@@ -47,8 +64,9 @@ struct Recovered {
         Index index;
         std::vector<std::byte> body;
     };
-    std::vector<Config> configs;  // membership entries, in order
-    struct Report {               // for the log line and for tests
+    std::vector<Config> configs;  // membership entries, in order; not those in holes
+    std::vector<Hole> holes;
+    struct Report {  // for the log line and for tests
         uint32_t segments = 0;
         uint64_t entries = 0, torn_bytes = 0, bytes_read = 0;
         bool finished_roll = false, removed_torn_creation = false, began_anew = false;
@@ -81,7 +99,7 @@ struct ReadResult {
     ReadCode code = ReadCode::failed;
     LogPoint before;    // of the entry before the first
     Slice entries;      // whole entries, chain and bodies verified
-    Index first, last;  // of these entries
+    Index first, last;  // of these entries; damaged: `first` is the one that can't be read
     std::string what;   // file and offset of damage
 };
 
@@ -129,6 +147,20 @@ public:
     /// Where the log would begin if segments wholly at or below `upto` went, as long as those that stay have
     /// `keep_bytes`; its present base when none can go.
     virtual LogPoint droppable(Index upto, uint64_t keep_bytes) const = 0;
+
+    /// What is damaged, in order; without Options::holes only what survey() found.
+    virtual const std::vector<Hole>& holes() const = 0;
+    /// Reads the segment that holds this entry again, from end to end: what is damaged in it becomes a hole.
+    virtual void survey(Index index) = 0;
+    /// Fills a hole: `entries` follow hole.from and end at hole.to, chain and bodies checked. The segment is
+    /// written anew beside the old file and renamed over it. Requires: !mending(). Ends in take_mended().
+    virtual void mend(const Hole& hole, std::vector<Slice> entries) = 0;
+    virtual bool mending() const = 0;
+    struct Mended {
+        Hole hole;
+        std::string failure;  // empty: it is whole again
+    };
+    virtual std::optional<Mended> take_mended() = 0;
 
     virtual LogPoint base() const = 0;
     /// Path of the segment that holds the entry; empty: none does.

@@ -94,12 +94,13 @@ class Verify(unittest.TestCase):
             alarms = {m["name"]: m["alarms"] for m in cluster.status()["members"]}
             self.assertEqual(alarms["n1"], [])
             self.assertEqual(alarms["n2"], [f"damaged snapshot/{archive.name}"])
-            self.assertEqual(alarms["n3"], [f"damaged wal/{segment.name}"])
             self.assertIn("verify_damage", cluster.run("events").stdout)
+            # Whoever reads damage of the log has it repaired.
+            until(lambda: f"repaired file=wal/{segment.name}" in cluster.run("events").stdout, "n3 is whole")
+            self.assertEqual({m["name"]: m["alarms"] for m in cluster.status()["members"]}["n3"], [])
             # Only files that hold what is asked for are read.
             self.assertLess(last, in_segment["index"])
-            found = verify(cluster, "--deep", "--from", str(in_segment["lsn"]), code=8)
-            self.assertNotIn(f"snapshot/{archive.name}", {d["file"] for d in found["differences"]})
+            self.assertTrue(verify(cluster, "--deep", "--from", str(in_segment["lsn"]))["identical"])
 
     def test_one_member_and_none(self):
         with Cluster(1) as cluster:

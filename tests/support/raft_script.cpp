@@ -211,6 +211,7 @@ private:
         health.may_lead = command.number("lead", 1) != 0;
         health.may_ack = command.number("ack", 1) != 0;
         health.hole_first = Index{command.number("hole", 0)};
+        health.known_from = Index{command.number("known", 0)};
         cluster().member(node(command.word(1))).health = health;
         event(command, health);
     }

@@ -1,0 +1,78 @@
+// Repairs damage of this member's own disk while it runs (P5, H3): a hole of its log gets its entries back
+// from memory, from its own archives or from any other member, no leader needed; a damaged archive or state
+// file is fetched anew (daemon/file_repair.h). What comes is believed by its chain, or its hash, alone. While
+// a hole is there the core is told of it: it doesn't lead, and vouches for nothing from there on. When every
+// other member has said that it can't help, the process ends with 21 and names what is lost. Loop thread
+// only.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/alarms.h"
+#include "daemon/entry_fetch.h"
+#include "daemon/log_reader.h"
+
+namespace raftd::daemon {
+
+/// What holes forbid the core.
+void tell_holes(raft::Health& health, const std::vector<wal::Hole>& holes);
+
+class Repair : public AlarmSource {
+public:
+    Repair(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Peers& peers);
+
+    /// Once a turn, before the core's.
+    void turn(Index committed);
+    void read_done(const wal::ReadResult& result);
+    void bulk(const Peers::Bulk& change) { fetch_.bulk(change); }
+    void frame(io::ConnId conn, const io::Frame& frame) { fetch_.frame(conn, frame); }
+    Instant deadline() const;
+    void add_alarms(std::vector<std::string>& alarms) const override;
+
+    /// A file of the data directory that is whole again, by its path in it.
+    std::optional<std::string> take_whole_file();
+
+    struct Counts {
+        uint64_t holes = 0, entries = 0;  // of the log, repaired since the start
+    };
+    const Counts& counts() const { return counts_; }
+
+private:
+    enum class Stage : uint8_t { idle, own, fetching, mending };
+    void survey();
+    void begin(const wal::Hole& hole);
+    void from_memory();
+    void fetch_next();
+    void fetched(EntryFetch::Ended&& ended);
+    void round_over();
+    void give_up();
+    void mend(Stretch stretch);  // a copy: it may be stretch_ itself that is given
+    void mended(const wal::Wal::Mended& done);
+    bool same_hole() const;
+    std::string name_of(NodeId id) const;
+    std::string file_of(const wal::Hole& hole) const;  // in the data directory
+
+    Context& context_;
+    Replica& replica_;
+    wal::Wal& wal_;
+    LogReader& reader_;
+    Peers& peers_;
+    EntryFetch fetch_;
+    Counts counts_;
+    Index committed_{};
+
+    Stage stage_ = Stage::idle;
+    std::optional<wal::Hole> hole_;         // being repaired
+    std::optional<Stretch> stretch_;        // what is there of it
+    std::map<NodeId, bool> said_;           // in this round: answered, and no use to ask again soon
+    std::map<NodeId, std::string> cannot_;  // by their last answer: why
+    uint32_t rounds_ = 0, hopeless_ = 0;
+    Instant again_at_{}, survey_at_{}, began_at_{};
+    std::vector<std::string> whole_files_;
+    NodeId source_{};  // 0: this member itself
+};
+
+}  // namespace raftd::daemon

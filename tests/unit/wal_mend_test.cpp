@@ -1,0 +1,271 @@
+// Holes (H3): damage in the middle of a log, with both ends known. The log keeps its end, hands out nothing
+// that is damaged, and takes the entries back from whoever has them: into a new file that replaces the old.
+#include "tests/support/group_places.h"
+#include "tests/support/wal_rig.h"
+
+namespace raftd::wal {
+namespace {
+
+/// Several segments, several terms, a cut, and a closing marker behind it all.
+void make_log(WalRig& rig) {
+    rig.options.holes = true;
+    rig.init();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    for (uint64_t term = 1; term <= 4; ++term) {
+        const HardState hard{Term{term}, NodeId{1}};
+        const uint64_t keep = rig.model.log().size() - (term == 3 ? 2 : 0);
+        ASSERT_TRUE(rig.until_durable(rig.write(keep, 5, hard)));
+        for (int i = 0; i < 12; ++i) ASSERT_TRUE(rig.until_durable(rig.append(6, 900)));
+    }
+    rig.until_quiet();
+    rig.crash(sim::CrashPolicy::keep_all());
+}
+
+/// From the model, as another member would give them.
+std::vector<Slice> entries_of(const WalRig& rig, const Hole& hole) {
+    std::vector<Slice> slices;
+    for (uint64_t i = raw(hole.from.index) + 1; i <= raw(hole.to.index); ++i)
+        slices.push_back(Slice::copy_of(rig.model.entries.at(rig.model.at(i).chain)));
+    return slices;
+}
+
+/// True: no hole is left.
+bool mend_all(WalRig& rig) {
+    while (!rig.wal->holes().empty()) {
+        const Hole hole = rig.wal->holes().front();
+        EXPECT_EQ(rig.model.at(raw(hole.from.index)), hole.from);
+        EXPECT_EQ(rig.model.at(raw(hole.to.index)), hole.to);
+        if (!rig.world->machine().run([&] { rig.wal->mend(hole, entries_of(rig, hole)); })) return false;
+        std::optional<Wal::Mended> done;
+        rig.arm();
+        while (!(done = rig.wal->take_mended()))
+            if (!rig.world->step()) return false;
+        EXPECT_EQ(done->failure, "");
+        if (!done->failure.empty()) return false;
+    }
+    return true;
+}
+
+/// The log as the model has it, but for what is in holes, and behind them in the same file.
+void expect_readable(WalRig& rig) {
+    for (uint64_t i = raw(rig.wal->base().index) + 1; i <= rig.model.log().size(); ++i) {
+        const ReadResult got = rig.read({ReadRequest::By::index, i, 1, Index{i}});
+        bool damaged = rig.wal->holes().empty();  // not found yet
+        for (const Hole& hole : rig.wal->holes())
+            damaged |= Index{i} > hole.from.index &&
+                       (Index{i} <= hole.to.index ||
+                        rig.wal->file_of(Index{i}) == segment_path(rig.options.dir, hole.segment_id));
+        if (got.code == ReadCode::ok) {
+            rig.expect_entries(got);
+        } else {
+            EXPECT_EQ(got.code, ReadCode::damaged) << got.what;
+            EXPECT_TRUE(damaged) << i;
+        }
+    }
+}
+
+struct Damaged {
+    WalRig rig;
+    uint64_t holes = 0;
+    bool open(const WalRig& made, const std::function<void(sim::SimStorage&)>& hurt) {
+        rig.options = made.options;
+        rig.storage = made.storage;
+        rig.model = made.model;
+        rig.skip_ids(1000);
+        hurt(rig.storage);
+        if (!rig.start_unchecked()) return false;
+        EXPECT_EQ(rig.found.last, rig.model.end());
+        EXPECT_EQ(rig.found.hard, rig.model.asked.back().hard);
+        // Nothing has been asked for since the start.
+        rig.model.asked = {{rig.model.acked, rig.found.hard, {}, rig.model.log()}};
+        holes = rig.wal->holes().size();
+        return true;
+    }
+};
+
+class WalMend : public testing::Test {
+protected:
+    WalRig made_{3};
+    void SetUp() override { make_log(made_); }
+};
+
+// Every group with entries, damaged in its header or in an entry, wherever it stands: in sealed segments
+// (with and without the footer) and in the active one.
+TEST_F(WalMend, AnyDamagedGroupIsAHoleAndTakesItsEntriesBack) {
+    uint64_t holes = 0, unknown_terms = 0, only_read = 0;
+    const std::vector<GroupPlace> places = group_places(made_.storage);
+    ASSERT_GT(places.size(), 40u);
+    for (const GroupPlace& lost : places)
+        for (uint64_t byte :
+             {uint64_t{20}, kGroupHeaderBytes + 30, kGroupHeaderBytes + kEntryHeaderBytes + 3})
+            for (const bool no_footer : {false, true}) {
+                SCOPED_TRACE(lost.path + " at " + std::to_string(lost.offset + byte));
+                Damaged damaged;
+                ASSERT_TRUE(damaged.open(made_, [&](sim::SimStorage& storage) {
+                    ASSERT_TRUE(storage.flip_bit(lost.path, lost.offset + byte, 3));
+                    if (!no_footer) return;
+                    Seal seal;
+                    const auto bytes = storage.durable_bytes(lost.path);
+                    std::memcpy(&seal, bytes.data() + kSealAt, sizeof seal);
+                    if (seal.footer_offset != 0) storage.flip_bit(lost.path, seal.footer_offset + 9, 1);
+                })) << damaged.rig.why();
+                WalRig& rig = damaged.rig;
+                for (const Hole& hole : rig.wal->holes()) unknown_terms += !hole.terms_known();
+                expect_readable(rig);
+                // What a start doesn't read is found by a reader, and then surveyed.
+                for (uint64_t i = raw(rig.wal->base().index) + 1; i <= rig.model.log().size(); ++i) {
+                    const ReadResult got = rig.read({ReadRequest::By::index, i, 1, Index{i}});
+                    if (got.code != ReadCode::damaged || !rig.wal->holes().empty()) continue;
+                    ++only_read;
+                    rig.world->machine().run([&] { rig.wal->survey(got.first); });
+                    rig.until_quiet();
+                    ASSERT_EQ(rig.wal->holes().size(), 1u);
+                }
+                holes += rig.wal->holes().size();
+                ASSERT_TRUE(mend_all(rig));
+                rig.check_content();
+                ASSERT_TRUE(rig.until_durable(rig.append(3)));
+                rig.crash();
+                ASSERT_TRUE(rig.start()) << rig.why();  // compares runs, configurations and content
+                EXPECT_TRUE(rig.wal->holes().empty());
+                EXPECT_EQ(rig.world->ended(), std::nullopt);
+                rig.kill();
+                if (HasFailure()) return;
+            }
+    printf("%lu places, %lu holes, %lu of unknown terms, %lu found by a reader\n", places.size() * 6, holes,
+           unknown_terms, only_read);
+    EXPECT_GT(holes, 100u);
+    EXPECT_GT(unknown_terms, 0u);
+    EXPECT_GT(only_read, 0u);
+}
+
+// Several groups in a row, and several stretches of one log, are repaired like one.
+TEST_F(WalMend, SeveralHolesInARowAndApart) {
+    const std::vector<GroupPlace> places = group_places(made_.storage);
+    Random random(5);
+    uint64_t most = 0;
+    for (int i = 0; i < 150; ++i) {
+        SCOPED_TRACE(i);
+        Damaged damaged;
+        const bool up = damaged.open(made_, [&](sim::SimStorage& storage) {
+            for (uint64_t n = 2 + random.below(6), at = random.below(places.size()); n > 0; --n) {
+                if (random.chance(0.4)) at = random.below(places.size());
+                const GroupPlace& lost = places[std::min(at++, places.size() - 1)];
+                storage.flip_bit(lost.path, lost.offset + random.below(kGroupHeaderBytes + kEntryHeaderBytes),
+                                 2);
+            }
+            for (const std::string& path : storage.durable_paths()) {  // so that all is scanned
+                Seal seal;
+                const auto bytes = storage.durable_bytes(path);
+                std::memcpy(&seal, bytes.data() + kSealAt, sizeof seal);
+                if (seal.magic_version == kSealMagic) storage.flip_bit(path, seal.footer_offset + 9, 1);
+            }
+        });
+        ASSERT_TRUE(up) << damaged.rig.why();
+        most = std::max(most, damaged.holes);
+        WalRig& rig = damaged.rig;
+        ASSERT_TRUE(mend_all(rig));
+        rig.check_content();
+        rig.crash();
+        ASSERT_TRUE(rig.start()) << rig.why();
+        EXPECT_TRUE(rig.wal->holes().empty());
+        rig.kill();
+        if (HasFailure()) return;
+    }
+    EXPECT_GT(most, 2u);
+}
+
+// The power goes at each call to the disk: the old file or the new one is there, never a mixture.
+TEST_F(WalMend, APowerCutAnywhereLeavesTheOldFileOrTheNewOne) {
+    const std::vector<GroupPlace> places = group_places(made_.storage);
+    uint64_t cuts = 0, whole = 0;
+    for (const size_t place : {size_t{3}, places.size() - 2}) {  // sealed, active
+        bool reached = true;
+        for (uint64_t n = 1; reached; ++n) {
+            SCOPED_TRACE(n);
+            Damaged damaged;
+            ASSERT_TRUE(damaged.open(made_, [&](sim::SimStorage& storage) {
+                storage.flip_bit(places[place].path, places[place].offset + 40, 1);
+                Seal seal;
+                const auto bytes = storage.durable_bytes(places[place].path);
+                std::memcpy(&seal, bytes.data() + kSealAt, sizeof seal);
+                if (seal.footer_offset != 0) storage.flip_bit(places[place].path, seal.footer_offset + 9, 1);
+            }));
+            WalRig& rig = damaged.rig;
+            const uint64_t cut = rig.storage.calls() + n;
+            reached = false;
+            rig.storage.fault = [&reached, cut](uint64_t number, const sim::DiskCall&) {
+                reached |= number == cut;
+                return sim::Verdict{0, number == cut};
+            };
+            const bool mended = mend_all(rig);
+            EXPECT_EQ(mended, !reached);
+            rig.crash();
+            ++cuts;
+            ASSERT_TRUE(rig.start_unchecked()) << rig.why();
+            EXPECT_EQ(rig.found.last, rig.model.end());
+            rig.model.asked = {{rig.model.acked, rig.found.hard, {}, rig.model.log()}};
+            whole += rig.wal->holes().empty();
+            for (const std::string& path : rig.storage.durable_paths())
+                EXPECT_FALSE(path.ends_with(".mend")) << path;
+            ASSERT_TRUE(mend_all(rig));
+            rig.check_content();
+            rig.crash();
+            ASSERT_TRUE(rig.start()) << rig.why();
+            rig.kill();
+            if (HasFailure()) return;
+        }
+    }
+    printf("%lu power cuts, %lu times whole behind them\n", cuts, whole);
+    EXPECT_GT(cuts, 20u);
+    EXPECT_GT(whole, 2u);
+}
+
+// A cut goes below the hole, or a snapshot replaces the log: there is nothing to repair any more.
+TEST_F(WalMend, ACutOrASnapshotEndsAHole) {
+    const std::vector<GroupPlace> places = group_places(made_.storage);
+    for (const bool snapshot : {false, true}) {
+        Damaged damaged;
+        const GroupPlace& lost = places[places.size() - 3];
+        ASSERT_TRUE(damaged.open(
+            made_, [&](sim::SimStorage& storage) { storage.flip_bit(lost.path, lost.offset + 40, 1); }));
+        WalRig& rig = damaged.rig;
+        ASSERT_EQ(damaged.holes, 1u);
+        const HardState hard{Term{rig.term() + 1}, NodeId{1}};
+        if (snapshot)
+            rig.reset(rig.snapshot_point(rig.model.log().size() + 50, hard.term), hard);
+        else
+            rig.write(raw(rig.wal->holes().front().from.index), 2, hard);
+        EXPECT_TRUE(rig.wal->holes().empty());
+        rig.until_quiet();
+        rig.crash();
+        ASSERT_TRUE(rig.start()) << rig.why();
+        EXPECT_TRUE(rig.wal->holes().empty());
+        rig.kill();
+    }
+}
+
+// Entries that don't fit never get in: here those of the hole with one bit wrong.
+TEST_F(WalMend, WrongBytesAreNotBelieved) {
+    const std::vector<GroupPlace> places = group_places(made_.storage);
+    Damaged damaged;
+    const GroupPlace& lost = places[places.size() - 3];
+    ASSERT_TRUE(damaged.open(
+        made_, [&](sim::SimStorage& storage) { storage.flip_bit(lost.path, lost.offset + 40, 1); }));
+    WalRig& rig = damaged.rig;
+    const Hole hole = rig.wal->holes().front();
+    std::vector<Slice> entries = entries_of(rig, hole);
+    entries.back().data()[40] ^= std::byte{4};
+    rig.world->machine().run([&] { rig.wal->mend(hole, entries); });
+    rig.until_quiet();
+    std::optional<Wal::Mended> done = rig.wal->take_mended();
+    ASSERT_TRUE(done.has_value());
+    EXPECT_NE(done->failure, "");
+    EXPECT_EQ(rig.wal->holes().size(), 1u);
+    ASSERT_TRUE(mend_all(rig));
+    rig.check_content();
+    rig.kill();
+}
+
+}  // namespace
+}  // namespace raftd::wal
