@@ -43,6 +43,22 @@ set_tests_properties(unit.crash PROPERTIES LABELS unit)
 add_test(NAME sim.crash COMMAND test_crash --disks 3000 --disks-min 20000 --gtest_brief=1)
 set_tests_properties(sim.crash PROPERTIES LABELS sim-long TIMEOUT 600)
 
+# tests/disk_calls: the real disk held against the simulated one, and faults at its Nth call, through a preloaded
+# library. A sanitizer wants to be the first library itself: NOT TESTED there.
+if(NOT RAFTD_SANITIZE)
+    add_library(raftd_disk_shim MODULE ${CMAKE_SOURCE_DIR}/tests/disk_calls/shim.cpp)
+    target_compile_features(raftd_disk_shim PRIVATE cxx_std_20)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/disk_calls/*.cpp)
+    list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/tests/disk_calls/shim.cpp)
+    add_executable(test_disk_calls ${sources})
+    target_link_libraries(test_disk_calls PRIVATE raftd_snapshot raftd_wal raftd_asio raftd_sim GTest::gtest)
+    target_precompile_headers(test_disk_calls REUSE_FROM raftd_gtest_pch)
+    target_compile_definitions(test_disk_calls PRIVATE RAFTD_DISK_SHIM="$<TARGET_FILE:raftd_disk_shim>")
+    add_dependencies(test_disk_calls raftd_disk_shim)
+    add_test(NAME disk.calls COMMAND test_disk_calls --gtest_brief=1)
+    set_tests_properties(disk.calls PROPERTIES LABELS disk TIMEOUT 300)
+endif()
+
 # tests/model: everything that can happen to three cores, breadth-first within bounds.
 set(model ${CMAKE_SOURCE_DIR}/tests/model)
 add_library(raftd_raft_model STATIC EXCLUDE_FROM_ALL ${model}/machine.cpp ${model}/world.cpp ${model}/explore.cpp

@@ -175,6 +175,7 @@ void SimDisk::finish(Op& op) {
             break;
         case Op::rename:
             if (op.error == 0) must_sync_dir(parent_of(op.to));
+            if (op.error == 0 && parent_of(op.path) != parent_of(op.to)) must_sync_dir(parent_of(op.path));
             break;
         case Op::create: finish_create(op, done); break;
         case Op::remove:
