@@ -100,6 +100,11 @@ void TailStream::end(std::optional<Error> failure) {
     failure_ = std::move(failure);
 }
 
+void TailStream::end_trimmed(Lsn first) {
+    nearest_ = first;
+    end(error(Errc::not_found, "the first record there is has LSN " + std::to_string(raw(first))));
+}
+
 /// Goes on at another member, after a while.
 void TailStream::retry(Instant now, Errc code, std::string why) {
     avoid_ = conn_;
@@ -185,6 +190,7 @@ void TailStream::take_data(Slice payload, Instant now) {
         point_ = LogPoint{Index{data.before_index}, Term{data.before_term}, data.before_chain,
                           Lsn{data.before_lsn_next}, 0};
         settle_start(data, payload.view());
+        if (tail_.from == From::lsn && first_lsn_ > next_lsn_) return end_trimmed(first_lsn_);
     }
     if (const char* fault = check_entries(entries)) {
         if (first) point_.reset();
@@ -213,9 +219,7 @@ void TailStream::take_end(ByteView payload, Instant now) {
             commit_lsn_ = std::max(commit_lsn_, tail_end.lsn);
             if (tail_.follow && !tail_.to) return retry(now, Errc::unavailable, name + " ended the tail");
             return end({});
-        case TailCode::trimmed:
-            nearest_ = Lsn{tail_end.lsn};
-            return end(error(Errc::not_found, "the first record there is has LSN " + lsn));
+        case TailCode::trimmed: return end_trimmed(Lsn{tail_end.lsn});
         case TailCode::beyond:
             nearest_ = Lsn{tail_end.lsn};
             if (point_) return end({});  // resumed behind the last record: all was sent before

@@ -59,6 +59,7 @@ private:
     void distrust(const char* fault, Instant now);
     void retry(Instant now, Errc code, std::string why);
     void end(std::optional<Error> failure);
+    void end_trimmed(Lsn first);
     bool next_entry();
     bool wanted(const EntryHeader& header) const;
     void grant(Links::Link& link);

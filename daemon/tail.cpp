@@ -185,6 +185,7 @@ bool Tails::serve_one(Tail& tail, uint64_t& budget) {
             // memory is said by the first frame that is read from files.
             if (auto before = replica_.point_at(tail.next - 1); before && tail.next > committed_.index)
                 send(tail, *before, tail.next - 1, {});
+            if (tail.done) return false;
         }
         if (tail.next > tail.stop_at) {
             end(tail, TailCode::end, raw(committed_.lsn_next) - 1);
@@ -327,6 +328,9 @@ bool Tails::send_from_memory(Tail& tail, uint64_t& budget) {
 }
 
 void Tails::send(Tail& tail, const LogPoint& before, Index last, const std::vector<Slice>& entries) {
+    // A trim came while the record was looked for.
+    if (!tail.announced && tail.from == TailFrom::lsn && tail.value < raw(first_lsn()) && tail.value != 0)
+        return end(tail, TailCode::trimmed, raw(first_lsn()));
     uint64_t bytes = 0;
     for (const Slice& slice : entries) bytes += slice.size();
     uint32_t flags = last >= committed_.index ? proto::kTailCaughtUp : 0;

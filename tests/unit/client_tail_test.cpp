@@ -344,5 +344,30 @@ TEST_F(ClientTail, AClosedTailIsClosedAtTheMember) {
     for (uint64_t member = 1; member <= 3; ++member) EXPECT_TRUE(cluster.member(member).streams.empty());
 }
 
+// Members say with the first data which record is the first there is. A trim may come between the member's
+// look at what was asked for and that: who asked for a record that went is told, as ever.
+TEST_F(ClientTail, ARecordThatWentWhileItWasLookedForIsTold) {
+    fill(4);
+    cluster.mangle = [](uint16_t& type, uint32_t&, std::vector<std::byte>& payload) {
+        if (static_cast<proto::FrameType>(type) != proto::FrameType::tail_data) return;
+        proto::TailDataSince since{};
+        std::memcpy(&since, payload.data(), sizeof since.data);
+        since.data.size = sizeof since;
+        since.first_lsn = 5;
+        const auto* bytes = reinterpret_cast<const std::byte*>(&since);
+        payload.erase(payload.begin(), payload.begin() + sizeof since.data);
+        payload.insert(payload.begin(), bytes, bytes + sizeof since);
+    };
+    start({.from = From::lsn, .value = 2});
+    ASSERT_TRUE(read_to_end());
+    EXPECT_TRUE(texts.empty());
+    ASSERT_TRUE(tail().failure().has_value());
+    EXPECT_EQ(tail().failure()->code, Errc::not_found);
+    EXPECT_EQ(tail().nearest(), Lsn{5});
+    start({.from = From::lsn, .value = 5});
+    ASSERT_TRUE(read_to_end());
+    expect_run(5, 12);
+}
+
 }  // namespace
 }  // namespace raftd::client
