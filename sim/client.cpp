@@ -193,6 +193,11 @@ void SimClient::probe() {
 void SimClient::run_tail(Instant now) {
     if (!load_.follow) return;
     if (tail_ && (now >= tail_until_ || session_->tail(*tail_).ended())) {
+        const std::optional<Error>& why = session_->tail(*tail_).failure();
+        if (why && why->code == Errc::not_found && tail_next_ < ledger_.trimmed()) {
+            reached_.hit(Reach::read_trimmed);
+            tail_next_ = ledger_.trimmed();
+        }
         session_->close_tail(*tail_);
         tail_.reset();
         reached_.hit(Reach::tail_moved);
@@ -259,6 +264,7 @@ void SimClient::run_read(Instant now) {
     bool lost = read.failure() ? read.failure()->code == Errc::not_found : !read_seen_;
     // The member that was to be asked may have been removed.
     if (lost && read.failure() && read.failure()->what.starts_with("no member is called")) lost = false;
+    lost = lost && read_wants_ >= ledger_.trimmed();
     if (lost)
         throw Violation(Ending::correctness, "a linearizable read didn't see LSN " +
                                                  std::to_string(raw(read_wants_)) +
@@ -290,13 +296,16 @@ void SimClient::run_whole() {
     std::array<client::Record, 64> records;
     while (size_t count = tail.next(records))
         for (size_t i = 0; i < count; ++i) {
+            if (whole_count_ == 0 && records[i].lsn <= ledger_.trimmed())
+                whole_count_ = static_cast<int64_t>(raw(records[i].lsn)) - 1;
             if (raw(records[i].lsn) != static_cast<uint64_t>(++whole_count_))
                 throw Violation(Ending::correctness, "a tail of " + whole_name_ + " has a gap at LSN " +
                                                          std::to_string(whole_count_));
             ledger_.delivered(records[i].lsn, records[i].data);
         }
     if (!tail.ended()) return;
-    if (!tail.failure()) whole_read_ = whole_count_;
+    if (!tail.failure())
+        whole_read_ = whole_count_ == 0 ? static_cast<int64_t>(raw(ledger_.trimmed())) - 1 : whole_count_;
     session_->close_tail(*whole_);
     whole_.reset();
     if (whole_read_ < 0) machine_->io().clock.wake_at(machine_->io().clock.now() + milliseconds(200));

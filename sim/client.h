@@ -57,7 +57,7 @@ public:
     /// One append now, unless one is under way. For the liveness phase.
     void probe();
     uint64_t probes_acked() const { return probes_acked_; }
-    /// Reads the whole log from one member; `whole_read` counts records, -1 until it has ended well.
+    /// Reads the whole log from one member; `whole_read` is the last LSN, -1 until it has ended well.
     void read_all(const std::string& name);
     int64_t whole_read() const { return whole_read_; }
 

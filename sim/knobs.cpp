@@ -117,6 +117,14 @@ void draw_archives(Knobs& knobs, Profile profile, uint64_t seed) {
         knobs.cluster.wal_keep_bytes = random.below(4) * knobs.cluster.segment_bytes;
 }
 
+/// From a generator of its own, too. Damage may take archives, which aren't made again.
+void draw_keeping(Knobs& knobs, Profile profile, uint64_t seed) {
+    Random random(seed ^ 0x7a11b0);
+    const bool on = random.chance(profile == Profile::quiet ? 0 : 0.35);
+    knobs.keeping = on && !knobs.damage;
+    knobs.keeping_every = draw_time(random, milliseconds(300), seconds(4));
+}
+
 }  // namespace
 
 std::optional<Profile> parse_profile(std::string_view text) {
@@ -156,6 +164,7 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
     knobs.length = seconds(10) * (int64_t{1} << random.below(5)) + draw_time(random, {}, seconds(10));
     if (length) knobs.length = *length;
     draw_archives(knobs, profile, seed);
+    draw_keeping(knobs, profile, seed);
     return knobs;
 }
 
@@ -206,6 +215,8 @@ std::string Knobs::text() const {
     if (churn)
         number("every_s", static_cast<double>(change_every_min.ns) / 5e8), number("operators", operators),
             number("strike", strike_chance);
+    flag("[keeping]", keeping);
+    if (keeping) number("every_s", static_cast<double>(keeping_every.ns) / 1e9);
     flag("[damage]", damage);
     if (damage) number("every_s", static_cast<double>(damage_every.ns) / 1e9);
     return line;

@@ -18,6 +18,8 @@ struct Knobs {
     // Mean times between faults of a group; one that is off has none.
     Duration topology_every = seconds(5), process_every = seconds(5), disk_every = seconds(5),
              time_every = seconds(20), clients_every = seconds(20), damage_every = seconds(5);
+    bool keeping = false;  // somebody trims, holds, puts checkpoints and saves
+    Duration keeping_every = seconds(2);
     uint32_t operators = 1;  // who change the members, one change each per one to three times this
     Duration change_every_min = milliseconds(1700);
     double strike_chance = 0.15;  // that a step of a change is followed by a crash

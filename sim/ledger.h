@@ -39,7 +39,9 @@ public:
     /// A tail of any member gave this record.
     void delivered(Lsn lsn, ByteView record);
     uint64_t records_acked() const { return acked_; }
-    /// LSNs below this have all been seen by some tail. For the end of a run.
+    /// Records below this were trimmed: nobody need give them.
+    Lsn trimmed() const { return truth_.trimmed(); }
+    /// LSNs below this, but for trimmed ones, have all been seen by some tail. For the end of a run.
     void check_complete(Lsn end) const;
 
 private:

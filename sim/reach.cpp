@@ -101,6 +101,12 @@ constexpr Point kPoints[] = {
     {"core_extended", kNowhere},
     {"archives_compared", kAll},
     {"snapshot_installed", kInstall},
+    {"trimmed", kSwarm},
+    {"trim_held", kSwarm},
+    {"hold_kept", kSwarm},
+    {"checkpoint_put", kSwarm},
+    {"saved", kSwarm},
+    {"read_trimmed", kSwarm},
 };
 static_assert(std::size(kPoints) == kReachCount);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/churn.h"
+#include "sim/keeper.h"
 #include "sim/progress.h"
 
 namespace raftd::sim {
@@ -51,6 +52,7 @@ private:
     std::vector<std::unique_ptr<SimClient>> clients_;
     std::unique_ptr<Faults> faults_;
     std::unique_ptr<Churn> churn_;
+    std::unique_ptr<Keeper> keeper_;  // of some runs
     std::unique_ptr<Progress> progress_;
 };
 
@@ -82,6 +84,8 @@ void Trial::set_up() {
         std::make_unique<Faults>(kernel_, network_, *cluster_, clients_, trace_, result.reached, knobs_);
     churn_ = std::make_unique<Churn>(kernel_, network_, *cluster_, clients_, *faults_, trace_, result.reached,
                                      knobs_);
+    if (knobs_.keeping)
+        keeper_ = std::make_unique<Keeper>(kernel_, network_, *cluster_, trace_, result.reached, 198);
     progress_ = std::make_unique<Progress>(kernel_, network_, *cluster_, clients_, result.reached,
                                            knobs_.rate_spread);
     for (uint32_t i = 1; i <= cluster_->count(); ++i)
@@ -92,6 +96,7 @@ void Trial::set_up() {
 void Trial::live_through_faults() {
     faults_->begin();
     if (knobs_.churn) churn_->begin();
+    if (keeper_) keeper_->begin(knobs_.keeping_every);
     progress_->begin(!knobs_.network);  // with lost and late frames there is no saying when
     Instant end = kernel_.now() + knobs_.length;
     kernel_.run_until(end);
@@ -242,6 +247,7 @@ void Trial::run() {
     set_up();
     live_through_faults();
     churn_->end();
+    if (keeper_) keeper_->end();
     for (auto& client : clients_) client->set_appending(false);
     cluster_->comes_back = false;
     std::set<uint32_t> core = faults_->heal_core();

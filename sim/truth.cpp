@@ -132,6 +132,7 @@ void Truth::after_turn(uint32_t number, const daemon::Node& node) {
     Term term = core.term();
     Role role = core.role();
     configs.turn(number);
+    trimmed_ = std::max(trimmed_, node.state().first_lsn());
     member.last_before_turn = member.chains.size() - 1;
     if (raw(end.index) + 1 != member.chains.size() || end.chain != member.chains.back())
         follow_log(number, member, node, end);

@@ -66,6 +66,7 @@ public:
     // What the rest asks.
     uint64_t committed() const { return committed_.size() - 1; }  // highest committed index
     Lsn committed_lsn_end() const { return lsn_end_; }            // behind the last committed record
+    Lsn trimmed() const { return trimmed_; }  // the first record that every member must still have
     uint64_t commit_chain(uint64_t index) const { return committed_[index]; }
     /// The living leader of the highest term; 0: nobody leads.
     uint32_t leader() const;
@@ -132,7 +133,7 @@ private:
     std::map<Term, uint32_t> leaders_;
     std::map<Term, uint64_t> commit_by_term_;  // highest index committed by the leader of a term
     ReadProof reads_;
-    Lsn lsn_end_{1};
+    Lsn lsn_end_{1}, trimmed_{1};
     Term term_max_{};
     struct Applied {
         uint64_t digest;
