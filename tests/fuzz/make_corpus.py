@@ -7,6 +7,7 @@ import json
 import pathlib
 import struct
 
+BOOTS_MAGIC = 0x544f4f42
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
 
 
@@ -93,6 +94,22 @@ def snapshot_manifest():
     return json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
+def genesis(restored):
+    member = {"id": 1, "name": "n1", "peer": "h:1", "client": "h:2", "incarnation": "%032x" % 5, "role": "voter",
+              "priority": 0}
+    manifest = {"format": 1, "cluster_id": "%032x" % 7, "cluster_name": "demo", "members": [member], "term": 0,
+                "index": 0, "lsn_next": 1, "chain": "%016x" % 0, "feature_level": 3}
+    if restored:
+        manifest |= {"format": 3, "term": 2, "index": 20, "lsn_next": 12, "chain": "%016x" % 9, "timestamp_ms": 1000,
+                     "content": "ab" * 32}
+    return json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def boots():
+    """Without the checksum, which the target adds."""
+    return struct.pack("<IIQQQQQQQQ", BOOTS_MAGIC, 2, 7, 70, 1, 2, 5, 50, 1, 60)
+
+
 def state_file():
     head = struct.pack("<Q", 0x0165746174737372) + struct.pack("<QQQQQ", 20, 2, 3, 21, 4) + bytes(8)
     return head + b"".join(struct.pack("<II", len(k), len(v)) + k + v for k, v in ((b"f", b"x"), (b"u/7", b"")))
@@ -108,6 +125,9 @@ def main():
         "archive/checksums_put_right": b"\x01" + golden("archive.hex"),
         "snapshot/manifest": b"\x00" + snapshot_manifest(),
         "snapshot/state": b"\x01" + state_file(),
+        "snapshot/genesis": b"\x02" + genesis(False),
+        "snapshot/genesis_restored": b"\x02" + genesis(True),
+        "snapshot/boots": b"\x03" + boots(),
         "save/as_it_is": b"\x00" + golden("save.hex"),
         "save/sums_put_right": b"\x01" + golden("save.hex"),
         "frame/append": frame(32, struct.pack("<IIQ", 112, 0, 0) + draft),

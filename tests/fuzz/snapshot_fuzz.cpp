@@ -1,4 +1,7 @@
-// Any bytes as a snapshot's manifest or as a state file, by the first byte: refused, or the same bytes again.
+// Any bytes as a snapshot's manifest, a state file, a genesis, or `boots`, by the first byte: refused, or the
+// same bytes again.
+#include "base/checksum.h"
+#include "snapshot/identity.h"
 #include "snapshot/snapshot_dir.h"
 #include "tests/support/memory_files.h"
 
@@ -11,6 +14,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (data[0] == 0) {
         auto manifest = parse_snapshot(bytes);
         if (manifest && encode_snapshot(*manifest) != bytes) __builtin_trap();
+        return 0;
+    }
+    if (data[0] == 2) {
+        auto genesis = parse_manifest(bytes);
+        if (genesis && encode_manifest(*genesis) != bytes) __builtin_trap();
+        return 0;
+    }
+    if (data[0] == 3) {
+        std::string whole(bytes);  // with its sum put right
+        const uint64_t sum = checksum(as_bytes(whole));
+        whole.append(reinterpret_cast<const char*>(&sum), sizeof sum);
+        auto boots = parse_boots(as_bytes(whole));
+        if (!boots) return 0;
+        auto again = parse_boots(encode_boots(*boots));  // another format may have been read
+        if (!again || again->before != boots->before || again->peers != boots->peers) __builtin_trap();
         return 0;
     }
     auto file = StateFile::parse(bytes, "state");
