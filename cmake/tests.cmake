@@ -42,6 +42,17 @@ add_test(NAME unit.crash COMMAND test_crash --disks-min 2000 --gtest_brief=1 --g
 set_tests_properties(unit.crash PROPERTIES LABELS unit)
 add_test(NAME sim.crash COMMAND test_crash --disks 3000 --disks-min 20000 --gtest_brief=1)
 set_tests_properties(sim.crash PROPERTIES LABELS sim-long TIMEOUT 600)
+# The same over objects with bugs planted in them (cmake/layers.cmake): a power cut must show each.
+add_executable(test_crash_planted ${CMAKE_SOURCE_DIR}/tests/support/crash_planted.cpp $<TARGET_OBJECTS:test_crash>)
+target_compile_definitions(test_crash_planted PRIVATE RAFTD_PLANTED)
+target_link_libraries(test_crash_planted PRIVATE raftd_planted raftd_cli raftd_sim leveldb::leveldb GTest::gtest)
+function(raftd_planted_crash bug test)
+    add_test(NAME unit.crash_planted.${bug} COMMAND test_crash_planted --gtest_brief=1 --gtest_filter=${test})
+    set_tests_properties(unit.crash_planted.${bug} PROPERTIES LABELS unit ENVIRONMENT RAFTD_PLANT=${bug}
+                         PASS_REGULAR_EXPRESSION "power cut before call")
+endfunction()
+raftd_planted_crash(skip_directory_sync CrashLog.Roll)
+raftd_planted_crash(drop_before_snapshot CrashMember.Take)
 
 # tests/disk_calls: the real disk held against the simulated one, and faults at its Nth call, through a preloaded
 # library. A sanitizer wants to be the first library itself: NOT TESTED there.
