@@ -26,6 +26,7 @@ enum class TokenTag : uint8_t {
     verify_back = 11,
     save = 12,
     freeze = 13,
+    repair = 14,
 };
 constexpr io::Token make_token(TokenTag tag, uint64_t number) {
     return io::Token{uint64_t{static_cast<uint8_t>(tag)} << 56 | number};

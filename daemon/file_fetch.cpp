@@ -171,8 +171,7 @@ void FileFetch::part(const proto::FilePart& part, const Slice& bytes) {
         job->generation = generation_;
         job->bytes = bytes;
         ++writes_;
-        context_.world.worker.submit(io::Lane::transfer, std::move(job),
-                                     make_token(TokenTag::fetch, ++jobs_));
+        context_.world.worker.submit(io::Lane::transfer, std::move(job), make_token(token_tag_, ++jobs_));
     } else if (written_upto_ == file_bytes_) {
         return end(Ended::How::file);
     }

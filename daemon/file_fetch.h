@@ -19,7 +19,9 @@ class FileFetch {
 public:
     static constexpr size_t kPartsMax = 8;  // asked for and not yet written: what a kill may cost
 
-    FileFetch(Context& context, Peers& peers) : context_(context), peers_(peers) {}
+    /// `tag`: of the jobs that write parts; their numbers begin at 1.
+    FileFetch(Context& context, Peers& peers, TokenTag tag = TokenTag::fetch)
+        : context_(context), peers_(peers), token_tag_(tag) {}
 
     /// How a file, or the connection, ended.
     struct Ended {
@@ -72,6 +74,7 @@ private:
 
     Context& context_;
     Peers& peers_;
+    const TokenTag token_tag_;
     NodeId source_{};
     io::ConnId conn_ = io::kNoConn;
     bool up_ = false, heard_ = false, manifest_asked_ = false;

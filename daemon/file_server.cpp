@@ -7,6 +7,7 @@
 #include "base/checksum.h"
 #include "daemon/entry_fetch.h"
 #include "proto/frame.h"
+#include "snapshot/archive_reader.h"
 
 namespace raftd::daemon {
 namespace {
@@ -31,9 +32,11 @@ struct FileServer::Job final : io::Job {
     std::string folder;
     proto::FileAsk ask{};
     Slice into;
+    std::optional<snapshot::StateFileInfo> state;  // when it is asked for
     // Out:
     proto::FilePart part{};
     uint32_t bytes = 0;
+    std::string damaged;  // name of the file that is
 
     void run(io::Files& files) noexcept override { part.code = static_cast<uint32_t>(read(files)); }
 
@@ -44,6 +47,10 @@ struct FileServer::Job final : io::Job {
             return proto::FileCode::failed;
         if (manifest) name.resize(std::min(name.find(' '), name.size()));  // `name hash`
         if (!is_plain(name)) return proto::FileCode::gone;
+        if (!manifest && ask.offset == 0 && !is_whole(files, name)) {
+            damaged = name;
+            return proto::FileCode::failed;
+        }
         int failed = 0;
         const std::string path = folder + "/" + name;
         io::FileId file = files.open(path, io::OpenMode::read, failed);
@@ -51,6 +58,17 @@ struct FileServer::Job final : io::Job {
         const proto::FileCode code = read_open(files, file, manifest);
         files.close(file);
         return code;
+    }
+
+    /// Whoever fetches a file checks it, and would come back for ever for one that is damaged here.
+    bool is_whole(io::Files& files, const std::string& name) const {
+        if (state) {
+            auto opened = snapshot::StateFile::open(files, folder, *state);
+            return opened || opened.error().code != Errc::damaged;
+        }
+        if (!snapshot::is_archive_name(name)) return true;
+        auto verified = snapshot::verify_archive(files, folder, name);
+        return verified || verified.error().code != Errc::damaged;
     }
 
     proto::FileCode read_open(io::Files& files, io::FileId file, bool manifest) {
@@ -103,6 +121,8 @@ void FileServer::read_next(io::ConnId conn, Asker& asker) {
     job->ask = asker.asks.front();
     asker.asks.pop_front();
     const bool manifest = name_in(job->ask).empty();
+    const auto& newest = compaction_.newest();
+    if (newest && newest->state.name == name_in(job->ask)) job->state = newest->state;
     const uint32_t most = manifest ? kManifestBytesMax : std::min(job->ask.bytes_max, kPartBytesMax);
     job->into = Chunk::make(std::max(most, 1u));
     asker.reading = true;
@@ -111,6 +131,7 @@ void FileServer::read_next(io::ConnId conn, Asker& asker) {
 
 void FileServer::completed(io::Completed& done) {
     auto& job = static_cast<Job&>(*done.job);
+    if (!job.damaged.empty()) reader_.damaged_files().insert(job.damaged);
     auto found = askers_.find(job.conn);
     if (found == askers_.end()) return;  // hung up meanwhile
     found->second.reading = false;

@@ -7,7 +7,7 @@
 #include <deque>
 #include <map>
 
-#include "daemon/log_reader.h"
+#include "daemon/compaction.h"
 #include "daemon/peers.h"
 #include "daemon/transfer_pin.h"
 #include "proto/peer.h"
@@ -20,8 +20,9 @@ public:
     static constexpr uint32_t kManifestBytesMax = 16u << 20;
     static constexpr size_t kAsksMax = 16;  // of one connection; beyond, it is closed
 
-    FileServer(Context& context, Peers& peers, TransferPin& pin, LogReader& reader)
-        : context_(context), peers_(peers), pin_(pin), reader_(reader) {}
+    FileServer(Context& context, Peers& peers, TransferPin& pin, LogReader& reader,
+               const Compaction& compaction)
+        : context_(context), peers_(peers), pin_(pin), reader_(reader), compaction_(compaction) {}
 
     /// A frame of a connection that another member asks for files on.
     void frame(io::ConnId conn, const io::Frame& frame);
@@ -45,6 +46,7 @@ private:
     Peers& peers_;
     TransferPin& pin_;
     LogReader& reader_;
+    const Compaction& compaction_;
     std::map<io::ConnId, Asker> askers_;
     uint64_t jobs_ = 0;
 };

@@ -124,6 +124,7 @@ void LogReader::completed(io::Completed& done) {
     wal::ReadResult result;
     if (!job.run_read) {
         result.code = code_of(job.run_read.error());
+        if (result.code == wal::ReadCode::damaged) damaged_files_.insert(job.archive.name());
         result.what = job.run_read.error().what;
     } else if (job.run_read->bytes_needed !=
                0) {  // one entry larger than asked for: again, with memory for it

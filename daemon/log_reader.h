@@ -6,6 +6,7 @@
 #include <deque>
 #include <optional>
 #include <set>
+#include <string>
 #include <unordered_map>
 
 #include "daemon/context.h"
@@ -61,6 +62,9 @@ public:
     /// Entries of segments that couldn't be read, since they are damaged; whoever looks into it takes them
     /// off.
     std::set<Index>& damaged_entries() { return damaged_entries_; }
+    const std::set<Index>& damaged_entries() const { return damaged_entries_; }
+    /// The same of archives and other files of the snapshot, by name.
+    std::set<std::string>& damaged_files() { return damaged_files_; }
 
     /// The archives of the snapshot in force, in order, each going on where the one before ends.
     void set_archives(std::vector<snapshot::ArchiveInfo> archives) { archives_ = std::move(archives); }
@@ -85,6 +89,7 @@ private:
     std::unordered_map<uint64_t, Pending> under_way_;
     std::deque<Done> done_;
     std::set<Index> damaged_entries_;
+    std::set<std::string> damaged_files_;
 };
 
 }  // namespace raftd::daemon

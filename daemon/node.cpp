@@ -90,9 +90,9 @@ struct Node::Parts {
           clients(context),
           chains(context, replica),
           pump(context, replica, *wal, reader, applier, peers, chains),
-          file_server(context, peers, transfer_pin, reader),
+          file_server(context, peers, transfer_pin, reader, compaction),
           installer(context, replica, peers, pump, applier, compaction),
-          repair(context, replica, *wal, reader, peers),
+          repair(context, replica, *wal, reader, peers, compaction),
           producers(context, replica, *wal, applier.state(), clients),
           appends(context, replica, *wal, peers, clients, producers),
           tails(context, replica, reader, clients, applier.state()),
@@ -133,10 +133,7 @@ struct Node::Parts {
     void on(io::Completed& done);
     void on(io::Opened& opened);
     void on(io::Closed& closed);
-    void on(io::Writable& writable) {
-        tails.writable(writable.conn);
-        file_server.writable(writable.conn);
-    }
+    void on(io::Writable& ready) { tails.writable(ready.conn), file_server.writable(ready.conn); }
     void on(io::Woken&) {}
     void on(io::Stop&);
     void on(io::Reload&) {}  // daemon/main.cpp reads the file and calls reload()
@@ -254,7 +251,7 @@ void Node::end_turn(Instant now) {
     parts.drain_log();
     parts.files();
     parts.repair.turn(parts.pump.committed().index);
-    while (auto file = parts.repair.take_whole_file()) parts.verifier.whole_again(*file);
+    parts.verifier.exchange(parts.repair);
     parts.pump.turn();
     parts.freeze.turn();
     parts.freeze_requests.turn();
@@ -301,7 +298,9 @@ bool Node::says_members_differ() const {
     return parts_->freeze.on() && parts_->freeze.why() == Freeze::Why::differs;
 }
 bool Node::holed() const { return !parts_->wal->holes().empty(); }
-uint64_t Node::holes_repaired() const { return parts_->repair.counts().holes; }
+Node::Repaired Node::repaired() const {
+    return {parts_->repair.counts().holes, parts_->repair.counts().files};
+}
 std::string Node::dump() const { return parts_->admin.dump(); }
 Faults& Node::faults() { return parts_->peers.faults(); }
 std::vector<std::byte> Node::black_box() const { return parts_->replica.black_box().bytes(); }
@@ -363,6 +362,7 @@ void Node::Parts::on(io::Completed& done) {
         case TokenTag::serve: return file_server.completed(done);
         case TokenTag::fetch:
         case TokenTag::install: return installer.completed(done);
+        case TokenTag::repair: return repair.completed(done);
         case TokenTag::save: return saves.completed(done);
         case TokenTag::wal: break;
     }

@@ -73,8 +73,11 @@ public:
     const snapshot::SnapshotManifest* snapshot() const;  // in force; nothing: the genesis
     bool says_members_differ() const;                    // and has frozen everything since
     bool holed() const;                                  // a stretch of its log is damaged
-    uint64_t holes_repaired() const;                     // of its log, since the start
-    std::string dump() const;                            // `raftctl debug dump`
+    struct Repaired {
+        uint64_t holes = 0, files = 0;  // of its log; of its snapshot
+    };
+    Repaired repaired() const;  // since the start
+    std::string dump() const;   // `raftctl debug dump`
     std::vector<std::byte> black_box() const;
     Faults& faults();  // of its links, whatever the settings allow; for simulations
 

@@ -24,16 +24,20 @@ void tell_holes(raft::Health& health, const std::vector<wal::Hole>& holes) {
         if (hole.at_start && !hole.terms_known()) health.known_from = hole.to.index;
 }
 
-Repair::Repair(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Peers& peers)
+Repair::Repair(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Peers& peers,
+               const Compaction& compaction)
     : context_(context),
       replica_(replica),
       wal_(wal),
       reader_(reader),
       peers_(peers),
-      fetch_(context, peers) {}
+      fetch_(context, peers),
+      files_(context, peers, reader, compaction) {}
 
 void Repair::turn(Index committed) {
     committed_ = committed;
+    files_.turn();
+    while (auto name = files_.take_repaired()) whole_files_.push_back("snapshot/" + *name);
     survey();
     if (fetch_.deadline() <= context_.now) fetch_.tick(context_.now);
     if (auto done = wal_.take_mended()) mended(*done);
@@ -74,7 +78,7 @@ bool Repair::same_hole() const {
 }
 
 Instant Repair::deadline() const {
-    Instant at = fetch_.deadline();
+    Instant at = std::min(fetch_.deadline(), files_.deadline());
     if (!reader_.damaged_entries().empty())
         at = std::min(at, std::max(survey_at_, context_.now + milliseconds(20)));
     if (stage_ == Stage::idle && !wal_.holes().empty())
@@ -237,10 +241,11 @@ std::optional<std::string> Repair::take_whole_file() {
 }
 
 void Repair::add_alarms(std::vector<std::string>& alarms) const {
-    for (const wal::Hole& hole : wal_.holes()) {
-        std::string line = "damaged " + file_of(hole);
+    auto add = [&alarms](std::string line) {
         if (std::find(alarms.begin(), alarms.end(), line) == alarms.end()) alarms.push_back(std::move(line));
-    }
+    };
+    for (const std::string& name : files_.names()) add("damaged snapshot/" + name);
+    for (const wal::Hole& hole : wal_.holes()) add("damaged " + file_of(hole));
 }
 
 }  // namespace raftd::daemon

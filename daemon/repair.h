@@ -13,7 +13,7 @@
 
 #include "daemon/alarms.h"
 #include "daemon/entry_fetch.h"
-#include "daemon/log_reader.h"
+#include "daemon/file_repair.h"
 
 namespace raftd::daemon {
 
@@ -22,13 +22,19 @@ void tell_holes(raft::Health& health, const std::vector<wal::Hole>& holes);
 
 class Repair : public AlarmSource {
 public:
-    Repair(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Peers& peers);
+    Repair(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader, Peers& peers,
+           const Compaction& compaction);
 
     /// Once a turn, before the core's.
     void turn(Index committed);
     void read_done(const wal::ReadResult& result);
-    void bulk(const Peers::Bulk& change) { fetch_.bulk(change); }
-    void frame(io::ConnId conn, const io::Frame& frame) { fetch_.frame(conn, frame); }
+    void bulk(const Peers::Bulk& change) { fetch_.bulk(change), files_.bulk(change); }
+    void frame(io::ConnId conn, const io::Frame& frame) {
+        fetch_.frame(conn, frame), files_.frame(conn, frame);
+    }
+    void completed(io::Completed& done) { files_.completed(done); }
+    /// A file of the snapshot folder isn't what it was.
+    void file_damaged(const std::string& name) { files_.damaged(name); }
     Instant deadline() const;
     void add_alarms(std::vector<std::string>& alarms) const override;
 
@@ -37,8 +43,9 @@ public:
 
     struct Counts {
         uint64_t holes = 0, entries = 0;  // of the log, repaired since the start
+        uint64_t files = 0;               // of the snapshot folder
     };
-    const Counts& counts() const { return counts_; }
+    Counts counts() const { return {counts_.holes, counts_.entries, files_.repaired()}; }
 
 private:
     enum class Stage : uint8_t { idle, own, fetching, mending };
@@ -61,6 +68,7 @@ private:
     LogReader& reader_;
     Peers& peers_;
     EntryFetch fetch_;
+    FileRepair files_;
     Counts counts_;
     Index committed_{};
 

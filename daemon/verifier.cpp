@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "daemon/repair.h"
 #include "snapshot/archive_reader.h"
 #include "snapshot/sha256.h"
 
@@ -268,7 +269,16 @@ void Verifier::state_read(StateJob& job) {
 void Verifier::damaged(Damage damage) {
     context_.log(LogLevel::error, "verify_damage")("file", damage.file)("entry", raw(damage.first))(
         "why", damage.what);
+    if (damage.file.starts_with("snapshot/")) damaged_files_.push_back(damage.file.substr(9));
     if (report_.damages.size() < kDamagesMax) report_.damages.push_back(std::move(damage));
+}
+
+void Verifier::exchange(Repair& repair) {
+    for (const std::string& name : std::exchange(damaged_files_, {})) repair.file_damaged(name);
+    while (std::optional<std::string> file = repair.take_whole_file()) {
+        std::erase(alarms_, "damaged " + *file);
+        if (running()) whole_again_.push_back(*file);
+    }
 }
 
 void Verifier::paced(uint64_t bytes) {

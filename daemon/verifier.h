@@ -14,6 +14,8 @@
 
 namespace raftd::daemon {
 
+class Repair;
+
 class Verifier : public AlarmSource {
 public:
     static constexpr uint64_t kBytesASecond = 64u << 20;
@@ -49,11 +51,8 @@ public:
     void read_done(const wal::ReadResult& result);
     void completed(io::Completed& done);
     void add_alarms(std::vector<std::string>& alarms) const override;
-    /// This file was repaired: nothing is wrong with it any more.
-    void whole_again(const std::string& file) {
-        std::erase(alarms_, "damaged " + file);
-        if (running()) whole_again_.push_back(file);
-    }
+    /// Tells what it found damaged, and hears what is whole again.
+    void exchange(Repair& repair);
 
 private:
     enum class Stage : uint8_t { idle, archives, segments, state };
@@ -94,7 +93,8 @@ private:
     uint64_t step_ = 0;                    // behind damage: so many entries were passed over, and again
     uint64_t cuts_seen_ = 0;               // of the log
     uint32_t state_tries_ = 0;
-    std::vector<std::string> alarms_;       // of the last whole run
+    std::vector<std::string> alarms_;  // of the last whole run
+    std::vector<std::string> damaged_files_;
     std::vector<std::string> whole_again_;  // since this one began
 };
 

@@ -199,7 +199,7 @@ void Cluster::start(uint32_t number) {
         kernel_.schedule_in(microseconds(1), actor_, clean_up,
                             uint64_t{number} | members_[number]->life << 16);
     };
-    member.repaired = 0;
+    member.repaired = {};
     process.machine.run([&] { open_node(number, process); });
     if (process.refused) ended(number);
 }
@@ -251,10 +251,10 @@ void Cluster::open_node(uint32_t number, Process& process) {
     process.machine.after_turn = [this, number, &member, &process] {
         truth_.after_turn(number, *process.node);
         if (process.node->holed()) reached_.hit(Reach::hole_met);
-        if (process.node->holes_repaired() > member.repaired) {
-            member.repaired = process.node->holes_repaired();
-            reached_.hit(Reach::hole_repaired);
-        }
+        const daemon::Node::Repaired repaired = process.node->repaired();
+        if (repaired.holes > member.repaired.holes) reached_.hit(Reach::hole_repaired);
+        if (repaired.files > member.repaired.files) reached_.hit(Reach::file_repaired);
+        member.repaired = repaired;
         if (kernel_.events() % 16 == 0) check_use(number, *process.node);
         if (member.stopping && process.node->stopped())
             throw ProcessEnded(ProcessEnded::fatal, ExitCode::ok, "stopped");

@@ -134,7 +134,7 @@ private:
         std::string last_end{};  // why a process of it ended itself, or didn't start
         Incarnation incarnation;
         uint64_t life = 0;
-        uint64_t repaired = 0;  // holes of its log, by this process
+        daemon::Node::Repaired repaired;  // by this process
         bool lost = false, sync_failure_expected = false, damage_expected = false, stopping = false;
         bool moved = false;     // listens elsewhere than it was made to
         bool stale = false;     // runs on an old image of its disk

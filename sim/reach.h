@@ -36,6 +36,7 @@ enum class Reach : uint8_t {
     rot_survived,        // it started with them all the same, equal to the others
     hole_met,            // a damaged stretch of its log with both ends known
     hole_repaired,       // and its bytes came back
+    file_repaired,       // a damaged archive or state was fetched anew
     member_unstartable,  // it ended or refused to start because of them
     put_back,            // an old image of a member's disk was put in the place of its disk
     put_back_refused,

@@ -25,7 +25,8 @@ ClusterOptions options_for(bool archives) {
 struct Rotting : SimFixture {
     Talker talker{kernel, network, 190};
 
-    explicit Rotting(bool archives = false, uint64_t seed = 73) : SimFixture(seed, options_for(archives)) {
+    explicit Rotting(bool archives = false) : Rotting(options_for(archives)) {}
+    explicit Rotting(const ClusterOptions& options) : SimFixture(73, options) {
         trace.on = std::getenv("RAFTD_TRACE") != nullptr;
         start_all();
         ClientLoad load;
@@ -96,7 +97,7 @@ TEST(SimRepair, AFollowersLogIsRepairedFromTheOthersUnderLoad) {
     EXPECT_TRUE(world.has_alarm(member, "damaged wal/"));
     const uint64_t before = world.cluster.truth().committed();
     world.until([&] { return world.whole(member); });
-    EXPECT_EQ(world.cluster.node(member)->holes_repaired(), 3u);
+    EXPECT_EQ(world.cluster.node(member)->repaired().holes, 3u);
     world.run_for(seconds(2));
     EXPECT_GT(world.cluster.truth().committed(), before);
     world.expect_all_whole();
@@ -117,7 +118,7 @@ TEST(SimRepair, DamageOfASealedSegmentIsRepairedWhenAReaderFindsIt) {
         } else {
             world.writer->read_all(Cluster::name_of(member));
         }
-        world.until([&] { return world.cluster.node(member)->holes_repaired() == 2; });
+        world.until([&] { return world.cluster.node(member)->repaired().holes == 2; });
         world.until([&] { return world.whole(member); });
         world.expect_all_whole();
     }
@@ -135,10 +136,53 @@ TEST(SimRepair, ALeaderHandsOverFirst) {
         const bool holed = world.cluster.node(member)->holed();
         if (holed && holed_at == Instant{}) holed_at = world.kernel.now();
         if (holed && world.kernel.now() > holed_at + seconds(2)) led_with_hole |= world.leader() == member;
-        return world.cluster.node(member)->holes_repaired() == 1;
+        return world.cluster.node(member)->repaired().holes == 1;
     });
     EXPECT_FALSE(led_with_hole);
     world.until([&] { return world.leader() != 0; });
+    world.expect_all_whole();
+}
+
+// An archive is fetched anew by the hash of its content, whoever meets the damage: a reader, or a member that
+// asks for the file; a state too, or a later snapshot makes it needless.
+TEST(SimRepair, DamagedFilesOfTheSnapshotAreFetchedFromTheOthers) {
+    Rotting world(true);
+    const uint32_t member = world.follower();
+    world.cluster.expect_damage(member);
+    const auto archives = world.cluster.node(member)->snapshot()->archives;
+    ASSERT_GT(archives.size(), 8u);
+    for (size_t i = 1; i < 5; ++i)
+        ASSERT_TRUE(
+            world.cluster.storage(member).flip_bit("/data/snapshot/" + archives[i].name(), 150 + i, 3));
+    world.begin_verify(member);
+    world.until([&] { return world.cluster.node(member)->repaired().files == 4; });
+    EXPECT_GT(world.ledger.records_acked(), 0u);
+    world.expect_all_whole();
+    world.writer->set_appending(false);
+    world.run_for(seconds(3));
+    const std::string state = world.cluster.node(member)->snapshot()->state.name;
+    ASSERT_EQ(state, world.cluster.node(world.leader())->snapshot()->state.name);
+    ASSERT_TRUE(world.cluster.storage(member).flip_bit("/data/snapshot/" + state, 100, 3));
+    world.begin_verify(member);
+    world.until([&] { return world.cluster.node(member)->repaired().files == 1; });
+    world.expect_all_whole();
+}
+
+// The one that gives a snapshot to another member finds out by that, and doesn't spread it.
+TEST(SimRepair, ADamagedArchiveIsNotGivenToAnother) {
+    ClusterOptions options = options_for(true);
+    options.wal_keep_bytes = 0;
+    Rotting world(options);
+    const uint32_t behind = world.follower();
+    world.stop(behind);
+    world.run_for(seconds(10));
+    const uint32_t source = world.leader();
+    world.cluster.expect_damage(source);
+    const auto archives = world.cluster.node(source)->snapshot()->archives;
+    const std::string newest = archives.at(archives.size() - 3).name();
+    ASSERT_TRUE(world.cluster.storage(source).flip_bit("/data/snapshot/" + newest, 150, 3));
+    world.cluster.start(behind);
+    world.until([&] { return world.cluster.node(source)->repaired().files == 1; });
     world.expect_all_whole();
 }
 

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Bytes that change on the disk of a stopped member: it starts, repairs itself from the others while the cluster
+works, and all is as it was. What nobody has any more ends the members with 21, and they say what is lost."""
+import threading
+import time
+import unittest
+
+from cluster import Cluster, main, until
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 0x10]))
+
+
+def files(cluster, name, pattern):
+    return sorted((cluster.folder / name).glob(pattern))
+
+
+def groups(segment):
+    """Offsets of the groups in a segment file."""
+    data = segment.read_bytes()
+    return [at for at in range(8192, len(data), 4096) if data[at:at + 7] == b"rwalgrp"]
+
+
+def small_log(cluster):
+    for name in cluster.names:
+        cluster.configure(name, "log", segment_bytes="1MiB", buffer_bytes="2MiB")
+        cluster.configure(name, "snapshot", wal_keep_bytes="64MiB")
+
+
+def fill(cluster, parts=3):
+    for part in range(parts):
+        cluster.run("append", stdin="".join(f"{part}-{n}-{'z' * 2000}\n" for n in range(1000)))
+        cluster.run("snapshot", "take", "-q")
+
+
+def events(cluster):
+    return cluster.run("events", "-n", "500").stdout
+
+
+class Repair(unittest.TestCase):
+    def test_a_segment_and_an_archive_under_load(self):
+        with Cluster(3, start=False) as cluster:
+            small_log(cluster)
+            cluster.run("start")
+            fill(cluster)
+            cluster.run("append", stdin="".join(f"tail-{n}-{'z' * 2000}\n" for n in range(200)))
+            leader = next(m["name"] for m in cluster.status()["members"] if m["role"] == "leader")
+            victim = next(name for name in cluster.names if name != leader)
+            cluster.run("stop", victim)
+            active = [path for path in files(cluster, victim, "wal/*.wal") if groups(path)][-1]
+            flip(active, groups(active)[0] + 300)  # in the first entry of the segment that is written to
+            archive = min(files(cluster, victim, "snapshot/*.zst"), key=lambda path: int(path.name.split("-")[0]))
+            flip(archive, 100)
+            stop = threading.Event()
+
+            def load():
+                number = 0
+                while not stop.is_set():
+                    cluster.run("append", f"load-{number}")
+                    number += 1
+                    time.sleep(0.02)
+
+            thread = threading.Thread(target=load)
+            thread.start()
+            try:
+                cluster.run("start", victim)
+                until(lambda: f"repaired file=wal/{active.name}" in events(cluster), "the segment is whole again")
+                cluster.run("verify", "--deep", check=8)  # names the archive, which it reads
+                until(lambda: f"repaired file=snapshot/{archive.name}" in events(cluster), "the archive too")
+            finally:
+                stop.set()
+                thread.join()
+            self.assertIn("identical on 3 of 3 members", cluster.run("verify", "--deep").stdout)
+            self.assertEqual([alarm for m in cluster.status()["members"] for alarm in m["alarms"]], [])
+            cluster.run("stop", victim)
+            cluster.run("start", victim)
+            self.assertIn("identical on 3 of 3 members", cluster.run("verify", "--deep").stdout)
+
+    def test_what_nobody_has_is_named(self):
+        with Cluster(1) as cluster:
+            cluster.run("append", stdin="".join(f"{n}\n" for n in range(50)))
+            cluster.run("append", stdin="".join(f"{n}\n" for n in range(50)))
+            cluster.run("stop")
+            segment = files(cluster, "n1", "wal/*.wal")[0]
+            data = segment.read_bytes()
+            at = next(at for at in groups(segment) if data[at:at + 4096].find(b"\n") != -1 or data[at + 128] != 0)
+            flip(segment, at + 200)
+            started = cluster.run("start", check=False)
+            said = started.stdout + started.stderr + cluster.run("logs", "n1", check=False).stdout
+            self.assertIn("are lost here and no other member has them", said)
+            self.assertIn(segment.name, said)
+
+
+if __name__ == "__main__":
+    main()
