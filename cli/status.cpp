@@ -55,6 +55,8 @@ std::string text_table(const ClusterView& view) {
         if (status.has_install())
             where += "  snapshot " + std::to_string(percent_of(status.install())) + " % of " +
                      text_of_bytes(status.install().bytes_total());
+        for (const std::string& alarm : status.alarms())
+            if (alarm.starts_with("damaged ")) where += "  " + printable(alarm);
         rows.push_back({member.name, status.role(), "up", std::to_string(status.term()),
                         std::to_string(status.commit_lsn()), lag, text_of_bytes(status.wal_bytes()), where});
     }
@@ -66,6 +68,21 @@ void add_optional(Json& json, const char* key, std::optional<uint64_t> value) {
         json.add(key, *value);
     else
         json.null(key);
+}
+
+/// How far the member's own reading back of its files is, and what came of it, since its start.
+Json scrub_of(const pb::Status& status) {
+    auto count = [&](const char* name) {
+        auto found = status.counters().find(name);
+        return found == status.counters().end() ? uint64_t{0} : uint64_t{found->second};
+    };
+    return Json::object()
+        .add("passes", count("scrub_passes"))
+        .add("percent", count("scrub_percent"))
+        .add("bytes", count("scrub_bytes"))
+        .add("damages", count("scrub_damages"))
+        .add("repaired_entries", count("repaired_entries"))
+        .add("repaired_files", count("repaired_files"));
 }
 
 Json json_of(const MemberView& member) {
@@ -111,6 +128,10 @@ Json json_of(const MemberView& member) {
                                 .add("percent", percent_of(status->install())));
     else
         json.null("install");
+    if (status != nullptr)
+        json.add("scrub", scrub_of(*status));
+    else
+        json.null("scrub");
     Json alarms = Json::array();
     if (status != nullptr)
         for (const std::string& alarm : status->alarms()) alarms.add(alarm);

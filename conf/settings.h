@@ -24,6 +24,7 @@ struct LogSettings {
     uint64_t buffer_bytes = 32u << 20;
     uint64_t disk_free_min = 256u << 20;
     uint64_t disk_free_reserve = 128u << 20;
+    uint64_t scrub_rate = 8u << 20;  // bytes a second; 0: never
 };
 struct SnapshotSettings {
     uint64_t wal_keep_bytes = 256u << 20;  // of segments, below the newest snapshot

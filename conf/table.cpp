@@ -50,6 +50,9 @@ constexpr Setting kTable[] = {
      false, "below this much free disk, appends are refused as busy", kReloadable},
     {"log", "disk_free_reserve", BytesField{[](S& s) -> uint64_t& { return s.log.disk_free_reserve; }}, 0,
      kTiB, "", false, "kept free for what heals a full disk"},
+    {"log", "scrub_rate", BytesField{[](S& s) -> uint64_t& { return s.log.scrub_rate; }}, 0, kTiB, "", false,
+     "most that is read back in a second, in the background, to find damage before it is needed; 0: nothing",
+     kReloadable},
 
     {"snapshot", "wal_keep_bytes", BytesField{[](S& s) -> uint64_t& { return s.snapshot.wal_keep_bytes; }}, 0,
      kTiB, "", false,

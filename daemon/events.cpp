@@ -13,9 +13,9 @@ constexpr std::string_view kKinds[] = {
     "frozen",          "handed_over",      "history_differs", "hold_over",
     "log_damaged",     "members_change",   "peer_linked",     "peer_lost",
     "peer_refused",    "recovered",        "refused_by_peer", "removed",
-    "repair_begun",    "repaired",         "states_differ",   "stopping",
-    "thawed",          "trimmed",          "verify_begun",    "verify_damage",
-    "verify_done",
+    "repair_begun",    "repaired",         "scrub_done",      "states_differ",
+    "stopping",        "thawed",           "trimmed",         "verify_begun",
+    "verify_damage",   "verify_done",
 };
 static_assert(std::is_sorted(std::begin(kKinds), std::end(kKinds)));
 

@@ -167,7 +167,7 @@ void FileRepair::completed(io::Completed& done) {
     if (job.error) return failed(job.error->what);
     damaged_.erase(job.name);
     done_.push_back(job.name);
-    ++repaired_;
+    ++context_.counters.repaired_files;
     rounds_ = 0;
     again_at_ = context_.now;
     auto from = context_.members.find(fetch_.source());

@@ -29,7 +29,6 @@ public:
     Instant deadline() const;
     /// Those that aren't repaired yet.
     const std::set<std::string>& names() const { return damaged_; }
-    uint64_t repaired() const { return repaired_; }
     /// One that is whole again.
     std::optional<std::string> take_repaired();
 
@@ -55,7 +54,6 @@ private:
     std::set<NodeId> asked_;  // in this round
     uint32_t rounds_ = 0;
     Instant again_at_{};
-    uint64_t repaired_ = 0;
     std::vector<std::string> done_;
 };
 

@@ -49,6 +49,7 @@ public:
                                    std::vector<Slice>& out) const;
     /// The entry before the first one there is, in segments or archives; its lsn_next is the first LSN.
     LogPoint base() const;
+    Index durable() const { return replica_.core().view().durable; }          // of the log
     bool holds(Index index) const { return replica_.buffer().holds(index); }  // in memory
     /// Begins a read from files; the result comes with take().
     void from_files(const wal::ReadRequest& request, const ReadFor& purpose);

@@ -299,7 +299,7 @@ bool Node::says_members_differ() const {
 }
 bool Node::holed() const { return !parts_->wal->holes().empty(); }
 Node::Repaired Node::repaired() const {
-    return {parts_->repair.counts().holes, parts_->repair.counts().files};
+    return {parts_->context.counters.repaired_holes, parts_->context.counters.repaired_files};
 }
 std::string Node::dump() const { return parts_->admin.dump(); }
 Faults& Node::faults() { return parts_->peers.faults(); }

@@ -210,8 +210,8 @@ void Repair::mended(const wal::Wal::Mended& done) {
             for (Configuration& config : stretch_->configs) replica_.members().insert(std::move(config));
         }
     }
-    ++counts_.holes;
-    counts_.entries += hole_->to.index - hole_->from.index;
+    ++context_.counters.repaired_holes;
+    context_.counters.repaired_entries += hole_->to.index - hole_->from.index;
     const std::string file = file_of(*hole_);
     const bool more = std::any_of(wal_.holes().begin(), wal_.holes().end(), [this](const wal::Hole& other) {
         return other.segment_id == hole_->segment_id;

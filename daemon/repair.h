@@ -41,12 +41,6 @@ public:
     /// A file of the data directory that is whole again, by its path in it.
     std::optional<std::string> take_whole_file();
 
-    struct Counts {
-        uint64_t holes = 0, entries = 0;  // of the log, repaired since the start
-        uint64_t files = 0;               // of the snapshot folder
-    };
-    Counts counts() const { return {counts_.holes, counts_.entries, files_.repaired()}; }
-
 private:
     enum class Stage : uint8_t { idle, own, fetching, mending };
     void survey();
@@ -69,7 +63,6 @@ private:
     Peers& peers_;
     EntryFetch fetch_;
     FileRepair files_;
-    Counts counts_;
     Index committed_{};
 
     Stage stage_ = Stage::idle;

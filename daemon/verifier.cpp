@@ -12,6 +12,8 @@ namespace {
 
 constexpr uint64_t kPieceBytes = 2u << 20;
 constexpr uint32_t kStateTriesMax = 3;
+constexpr Duration kScrubsApart = seconds(3600), kSimulatedScrubsApart = seconds(5);
+constexpr Duration kReportKept = seconds(60);
 
 }  // namespace
 
@@ -85,10 +87,47 @@ Verifier::Verifier(Context& context, wal::Wal& wal, LogReader& reader, const Com
 Verifier::~Verifier() = default;
 
 void Verifier::begin(uint64_t run, Lsn from, Index upto) {
-    CHECK(!running());
+    CHECK(!running() || scrub_);
+    discard_ = under_way_;
+    scrub_ = false;
     report_ = {};
-    whole_again_.clear();
     report_.run = run;
+    start(from, upto);
+    context_.log(LogLevel::info, "verify_begun")("archives", archives_.size())("upto", raw(upto));
+}
+
+uint64_t Verifier::rate() const {
+    const uint64_t set = context_.options.settings.log.scrub_rate;
+    return scrub_ && set != 0 ? std::min(set, kBytesASecond) : kBytesASecond;
+}
+
+/// Again and again, with a pause between.
+void Verifier::scrub() {
+    const bool off = context_.options.settings.log.scrub_rate == 0;
+    if (off && scrubbing()) {
+        discard_ = under_way_;
+        stage_ = Stage::idle;
+    }
+    if (off || running() || under_way_) return;
+    if (scrub_at_ == Instant{}) scrub_at_ = context_.now + scrubs_apart() / 60;  // soon after a start
+    if (context_.now < scrub_at_) return;
+    scrub_ = true;
+    report_ = {};
+    start(Lsn{1}, reader_.durable());
+}
+
+Duration Verifier::scrubs_apart() const {
+    return context_.options.simulated ? kSimulatedScrubsApart : kScrubsApart;
+}
+
+Instant Verifier::deadline() const {
+    if (running()) return under_way_ ? kNever : std::max(next_at_, context_.now);
+    const bool off = context_.options.settings.log.scrub_rate == 0 || under_way_;
+    return off ? kNever : std::max(scrub_at_, context_.now);
+}
+
+void Verifier::start(Lsn from, Index upto) {
+    whole_again_.clear();
     report_.upto = upto;
     from_ = from;
     archives_.clear();
@@ -101,10 +140,10 @@ void Verifier::begin(uint64_t run, Lsn from, Index upto) {
     stage_ = Stage::archives;
     state_tries_ = 0;
     next_at_ = context_.now;
-    context_.log(LogLevel::info, "verify_begun")("archives", archives_.size())("upto", raw(upto));
 }
 
 void Verifier::turn() {
+    scrub();
     if (!running() || under_way_ || context_.now < next_at_) return;
     switch (stage_) {
         case Stage::archives: return archives_.empty() ? begin_segments() : read_archive();
@@ -131,6 +170,7 @@ void Verifier::read_archive() {
 
 void Verifier::completed(io::Completed& done) {
     under_way_ = false;
+    if (std::exchange(discard_, false)) return;
     if (stage_ == Stage::state) return state_read(static_cast<StateJob&>(*done.job));
     archive_.reset(static_cast<ArchiveJob*>(done.job.release()));
     archive_read(*archive_);
@@ -191,7 +231,7 @@ bool Verifier::was_cut() {
 
 void Verifier::read_done(const wal::ReadResult& result) {
     under_way_ = false;
-    if (!running()) return;
+    if (std::exchange(discard_, false) || !running()) return;
     if (was_cut()) return paced(kPieceBytes);
     if (result.code == wal::ReadCode::ok) {
         if (step_ != 0) damage_ends(result.first - 1);
@@ -269,6 +309,7 @@ void Verifier::state_read(StateJob& job) {
 void Verifier::damaged(Damage damage) {
     context_.log(LogLevel::error, "verify_damage")("file", damage.file)("entry", raw(damage.first))(
         "why", damage.what);
+    if (scrub_) ++context_.counters.scrub_damages;
     if (damage.file.starts_with("snapshot/")) damaged_files_.push_back(damage.file.substr(9));
     if (report_.damages.size() < kDamagesMax) report_.damages.push_back(std::move(damage));
 }
@@ -283,7 +324,11 @@ void Verifier::exchange(Repair& repair) {
 
 void Verifier::paced(uint64_t bytes) {
     report_.bytes += bytes;
-    next_at_ = context_.now + Duration{static_cast<int64_t>(bytes * 1'000'000'000 / kBytesASecond)};
+    if (scrub_) context_.counters.scrub_bytes += bytes;
+    if (scrub_ && report_.entries_total != 0)
+        context_.counters.scrub_percent =
+            std::min<uint64_t>(report_.entries * 100 / report_.entries_total, 100);
+    next_at_ = context_.now + Duration{static_cast<int64_t>(bytes * 1'000'000'000 / rate())};
 }
 
 void Verifier::finish() {
@@ -296,8 +341,11 @@ void Verifier::finish() {
             alarms_.push_back("damaged " + damage.file);
     std::sort(alarms_.begin(), alarms_.end());
     alarms_.erase(std::unique(alarms_.begin(), alarms_.end()), alarms_.end());
-    context_.log(LogLevel::info, "verify_done")("entries", report_.entries)("bytes", report_.bytes)(
-        "archives", report_.archives)("damages", report_.damages.size());
+    if (scrub_) ++context_.counters.scrub_passes;
+    // What was asked for is left to be fetched before the next scrub.
+    scrub_at_ = scrub_ ? context_.now + scrubs_apart() : std::max(scrub_at_, context_.now + kReportKept);
+    context_.log(LogLevel::info, scrub_ ? "scrub_done" : "verify_done")("entries", report_.entries)(
+        "bytes", report_.bytes)("archives", report_.archives)("damages", report_.damages.size());
 }
 
 void Verifier::add_alarms(std::vector<std::string>& alarms) const {

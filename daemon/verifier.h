@@ -1,6 +1,7 @@
 // Reads back what this member has on disk: each archive of the snapshot in force, each segment's
-// entries, the state's file, so that damage is found before it is needed (P5). A piece at a time, at most
-// kBytesASecond, in jobs on Lane::read: everything else goes on beside it. What is damaged is named by file
+// entries, the state's file, so that damage is found before it is needed (P5): when it is asked to, and by
+// itself again and again, in the background, at `[log] scrub_rate`. A piece at a time, at most kBytesASecond,
+// in jobs on Lane::read: everything else goes on beside it. What is damaged is named by file
 // and entry, becomes an event, and an alarm until a later run finds nothing. Loop thread only. Read next:
 // daemon/verify_requests.h.
 #pragma once
@@ -40,14 +41,16 @@ public:
         Index state_index{};  // of the state in the snapshot; 0: none was read
         uint64_t state_digest = 0;
     };
-    /// Begins to read what holds records from `from` on, entries up to `upto`, which are durable here.
-    /// Requires: not running().
+    /// Begins to read what holds records from `from` on, entries up to `upto`, which are durable here. A
+    /// scrub makes way. Requires: not running(), or scrubbing().
     void begin(uint64_t run, Lsn from, Index upto);
     bool running() const { return stage_ != Stage::idle; }
+    /// The present run is one of its own, in the background.
+    bool scrubbing() const { return running() && scrub_; }
     const Report& report() const { return report_; }
 
     void turn();
-    Instant deadline() const { return running() && !under_way_ ? std::max(next_at_, context_.now) : kNever; }
+    Instant deadline() const;
     void read_done(const wal::ReadResult& result);
     void completed(io::Completed& done);
     void add_alarms(std::vector<std::string>& alarms) const override;
@@ -56,6 +59,10 @@ public:
 
 private:
     enum class Stage : uint8_t { idle, archives, segments, state };
+    void scrub();
+    void start(Lsn from, Index upto);
+    uint64_t rate() const;
+    Duration scrubs_apart() const;
     struct ArchiveJob;
     struct StateJob;
 
@@ -82,7 +89,9 @@ private:
     Stage stage_ = Stage::idle;
     Report report_;
     bool under_way_ = false;
-    Instant next_at_{};
+    bool scrub_ = false;    // the present run, or the last one
+    bool discard_ = false;  // what is under way belongs to a run that made way
+    Instant next_at_{}, scrub_at_{};
     Lsn from_{};
     // archives: still to be read, the next one last; what is read of it
     std::vector<snapshot::ArchiveInfo> archives_;

@@ -144,7 +144,8 @@ std::string VerifyRequests::file_of(Index index) const {
 }
 
 void VerifyRequests::verify(pb::Answer& answer, const pb::VerifyRequest& request) {
-    if (request.run() == 0 || (verifier_.running() && verifier_.report().run != request.run())) {
+    if (request.run() == 0 ||
+        (verifier_.running() && !verifier_.scrubbing() && verifier_.report().run != request.run())) {
         pb::Error& refused = *answer.mutable_error();
         refused.set_code(static_cast<uint32_t>(request.run() == 0 ? Errc::bad_input : Errc::conflict));
         refused.set_what(request.run() == 0 ? "a verification needs a number"

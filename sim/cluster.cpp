@@ -221,6 +221,7 @@ daemon::NodeOptions Cluster::node_options(uint32_t number) const {
     options.settings.log.buffer_bytes = options_.buffer_bytes;
     options.settings.snapshot.wal_keep_bytes = options_.wal_keep_bytes;
     options.settings.log.disk_free_min = options_.segment_bytes * 2;
+    options.settings.log.scrub_rate = options_.scrub_rate;
     options.settings.log.disk_free_reserve = options_.segment_bytes;
     options.state_limits = options_.state;
     options.archives_first = options_.archives_first;

@@ -23,6 +23,7 @@ struct ClusterOptions {
     uint64_t segment_bytes = 64u << 10;
     uint64_t buffer_bytes = 256u << 10;
     uint64_t wal_keep_bytes = 64u << 20;
+    uint64_t scrub_rate = 0;
     bool archives_first = false;
     uint32_t transfer_part_bytes = 4096;
     uint64_t batch_bytes_max = 64u << 10, in_flight_bytes_max = 256u << 10;

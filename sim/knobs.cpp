@@ -113,6 +113,7 @@ void draw_archives(Knobs& knobs, Profile profile, uint64_t seed) {
     limits.bytes = std::max(uint64_t{16u << 10} << random.below(5), static_cast<uint64_t>(bytes / kArchives));
     limits.entries = std::max(uint64_t{64} << random.below(5), static_cast<uint64_t>(entries / kArchives));
     knobs.cluster.archives_first = random.chance(0.7);
+    if (knobs.damage && random.chance(0.7)) knobs.cluster.scrub_rate = uint64_t{64u << 10} << random.below(7);
     if (profile == Profile::install || random.chance(0.7))
         knobs.cluster.wal_keep_bytes = random.below(4) * knobs.cluster.segment_bytes;
 }

@@ -157,7 +157,8 @@ class Looking(unittest.TestCase):
         self.assertEqual(set(status["members"][0]), {
             "id", "name", "role", "state", "reachable", "term", "commit_index", "commit_lsn", "match_index",
             "lag_records", "wal_bytes", "archive_bytes", "snapshot_lsn", "rtt_ms", "sync_p99_ms", "uptime_s", "version",
-            "alarms", "error", "applied_index", "producers", "install", "frozen_s"})
+            "alarms", "error", "applied_index", "producers", "install", "frozen_s",
+            "scrub"})
 
     def test_flags_work_anywhere(self):
         for arguments in (["-o", "json", "status"], ["status", "-ojson"], ["status", "--output=json"]):

@@ -186,6 +186,34 @@ TEST(SimRepair, ADamagedArchiveIsNotGivenToAnother) {
     world.expect_all_whole();
 }
 
+// Nobody reads what rots; in the background it is found and repaired all the same, before anybody needs it.
+TEST(SimRepair, AScrubFindsRotBeforeItIsNeeded) {
+    ClusterOptions options = options_for(true);
+    options.scrub_rate = 512u << 10;
+    Rotting world(options);
+    const uint32_t member = world.follower();
+    const std::vector<GroupPlace> places = world.places(member);
+    ASSERT_TRUE(places[7].sealed);
+    world.hurt(member, places[7]);
+    const auto archives = world.cluster.node(member)->snapshot()->archives;
+    ASSERT_TRUE(world.cluster.storage(member).flip_bit("/data/snapshot/" + archives.at(1).name(), 150, 3));
+    auto counter = [&](const char* name) {
+        const std::string dump = world.cluster.node(member)->dump();
+        const size_t at = dump.find(std::string(name) + "=");
+        return at == std::string::npos ? 0 : std::stoull(dump.substr(at + std::string(name).size() + 1));
+    };
+    world.until([&] {
+        const daemon::Node::Repaired repaired = world.cluster.node(member)->repaired();
+        return repaired.holes == 1 && repaired.files == 1;
+    });
+    world.until([&] { return counter("scrub_passes") > 1; });
+    EXPECT_GE(counter("scrub_damages"), 2u);
+    EXPECT_GT(counter("scrub_bytes"), 100'000u);
+    world.expect_all_whole();
+    // Whoever asks for a verification doesn't wait for it.
+    world.begin_verify(member);
+}
+
 // No leader is needed, and none is there: each has what another one lacks.
 TEST(SimRepair, DamageOfAllMembersInDifferentPlaces) {
     Rotting world;
