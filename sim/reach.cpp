@@ -53,7 +53,7 @@ constexpr Point kPoints[] = {
     {"rot_survived", kDamage},
     {"hole_met", kDamage},
     {"hole_repaired", kDamage},
-    {"file_repaired", kDamage},
+    {"file_repaired", only({Profile::damage})},
     {"member_unstartable", kDamage},
     {"put_back", only({Profile::damage})},
     {"put_back_refused", only({Profile::damage})},

@@ -17,7 +17,7 @@ def flip(path, at):
 
 
 def files(cluster, name, pattern):
-    return sorted((cluster.folder / name).glob(pattern))
+    return sorted((cluster.folder / name / "data").glob(pattern))
 
 
 def groups(segment):

@@ -245,6 +245,90 @@ TEST_F(WalMend, ACutOrASnapshotEndsAHole) {
     }
 }
 
+/// A flipped bit, by where it is and what came of it.
+enum class Came { equal, mended, refused };
+struct Flips {
+    std::map<std::string, std::map<Came, uint64_t>> table;
+    void print() const {
+        for (const auto& [where, outcomes] : table) {
+            auto count = [&o = outcomes](Came came) { return o.contains(came) ? o.at(came) : 0; };
+            printf("%-16s equal %6lu  mended %6lu  refused %6lu\n", where.c_str(), count(Came::equal),
+                   count(Came::mended), count(Came::refused));
+        }
+    }
+};
+
+std::string place_of(const sim::SimStorage& storage, const std::string& path, uint64_t byte) {
+    const std::vector<std::byte> bytes = storage.durable_bytes(path);
+    if (byte < kSealAt) return byte < sizeof(SegmentHeader) ? "segment header" : "header padding";
+    Seal seal;
+    std::memcpy(&seal, bytes.data() + kSealAt, sizeof seal);
+    if (byte < kFirstGroupAt) return seal.magic_version == kSealMagic ? "seal" : "no seal yet";
+    if (seal.magic_version == kSealMagic && byte >= seal.end_offset) return "behind the seal's end";
+    for (uint64_t at = byte / kBlockBytes * kBlockBytes; at >= kFirstGroupAt; at -= kBlockBytes) {
+        GroupHeader group;
+        std::memcpy(&group, bytes.data() + at, sizeof group);
+        if (group.magic_version != kGroupMagic || byte >= at + group.group_bytes) continue;
+        if (group.entry_count == 0) return "vote or marker";
+        return byte < at + kGroupHeaderBytes ? "group header" : "entries, padding";
+    }
+    return "unwritten";
+}
+
+// Random bits of a whole directory: the log is equal, or is mended to be, or is refused with file and place.
+// Never another entry, never an older vote. RAFTD_FLIPS sets how many.
+TEST_F(WalMend, RandomFlippedBitsEndWellOrAreRefused) {
+    const char* wanted = std::getenv("RAFTD_FLIPS");
+    const uint64_t count = wanted != nullptr ? std::stoull(wanted) : 1000;
+    Random random(17);
+    const std::vector<std::string> files = made_.storage.durable_paths();
+    Flips flips;
+    for (uint64_t i = 0; i < count; ++i) {
+        const std::string& path = files[random.below(files.size())];
+        // Most of a file is as it was filled: half of the flips aim at what is used.
+        uint64_t byte = random.below(made_.storage.durable_bytes(path).size());
+        if (random.chance(0.5)) byte = byte % 12 * kBlockBytes + random.below(300);
+        SCOPED_TRACE(path + " at " + std::to_string(byte));
+        Damaged damaged;
+        const bool up = damaged.open(made_, [&](sim::SimStorage& storage) {
+            storage.flip_bit(path, byte, static_cast<int>(random.below(8)));
+        });
+        auto& outcomes = flips.table[place_of(made_.storage, path, byte)];
+        WalRig& rig = damaged.rig;
+        if (!up) {
+            ++outcomes[Came::refused];
+            EXPECT_NE(rig.refused.what.find(".wal"), std::string::npos) << rig.why();
+            if (rig.refused.code == Errc::damaged) {  // else a header's version says too much
+                EXPECT_NE(rig.refused.what.find("byte"), std::string::npos) << rig.why();
+            }
+            continue;
+        }
+        expect_readable(rig);
+        if (rig.wal->holes().empty()) {  // it may lie where a start doesn't look
+            for (uint64_t at = raw(rig.wal->base().index) + 1; at <= rig.model.log().size(); ++at) {
+                const ReadResult got = rig.read({ReadRequest::By::index, at, 1, Index{at}});
+                if (got.code != ReadCode::damaged) continue;
+                rig.world->machine().run([&] { rig.wal->survey(got.first); });
+                rig.until_quiet();
+                break;
+            }
+        }
+        ++outcomes[rig.wal->holes().empty() ? Came::equal : Came::mended];
+        ASSERT_TRUE(mend_all(rig));
+        rig.check_content();
+        rig.crash();
+        ASSERT_TRUE(rig.start()) << rig.why();
+        rig.kill();
+        if (HasFailure()) return;
+    }
+    flips.print();
+    uint64_t all = 0;
+    for (const auto& [where, outcomes] : flips.table)
+        for (const auto& [came, number] : outcomes) all += number;
+    EXPECT_EQ(all, count);
+    EXPECT_GT(flips.table["entries, padding"][Came::mended], 20u);
+}
+
 // Entries that don't fit never get in: here those of the hole with one bit wrong.
 TEST_F(WalMend, WrongBytesAreNotBelieved) {
     const std::vector<GroupPlace> places = group_places(made_.storage);
