@@ -3,70 +3,13 @@
 
 #include "base/uuid.h"
 #include "cli/debug.h"
+#include "cli/stored_state.h"
 #include "cli/view.h"
 #include "io/asio/process.h"
 #include "snapshot/leveldb_store.h"
-#include "snapshot/state_format.h"
 
 namespace raftd::cli {
 namespace {
-
-struct ProducerLine {
-    uint64_t id;
-    snapshot::ProducerRecord record;
-    std::string name;
-};
-
-struct StoredState {
-    snapshot::StoreMark mark;
-    snapshot::StateHeader header{};
-    std::vector<ProducerLine> producers;
-    std::vector<uint64_t> used_ids, configs;
-    std::vector<std::pair<uint64_t, snapshot::ArchiveMarkRecord>> marks;
-    std::vector<std::string> cursors;
-    std::vector<uint64_t> checkpoints;
-    std::string unknown;  // a key or value that can't be read
-};
-
-void take(StoredState& into, std::string_view key, std::string_view value) {
-    if (key == snapshot::kStateHeaderKey) {
-        if (auto header = snapshot::decode_header(value)) {
-            into.header = *header;
-            return;
-        }
-    } else if (auto id = snapshot::number_in(key, snapshot::kProducerKeys)) {
-        if (auto found = snapshot::decode_producer_record(value)) {
-            into.producers.push_back({*id, found->record, std::string(found->name)});
-            return;
-        }
-    } else if (snapshot::number_in(key, snapshot::kAnswerKeys)) {
-        if (snapshot::decode_answers(value)) return;
-    } else if (auto used = snapshot::number_in(key, snapshot::kUsedIdKeys)) {
-        into.used_ids.push_back(*used);
-        return;
-    } else if (auto index = snapshot::number_in(key, snapshot::kConfigKeys)) {
-        into.configs.push_back(*index);
-        return;
-    } else if (auto first = snapshot::number_in(key, snapshot::kArchiveMarkKeys)) {
-        if (auto mark = snapshot::decode_archive_mark(value)) {
-            into.marks.emplace_back(*first, *mark);
-            return;
-        }
-    } else if (key == snapshot::kRetentionKey) {
-        if (snapshot::decode_retention_record(value)) return;
-    } else if (auto cursor = snapshot::cursor_in(key)) {
-        if (snapshot::decode_cursor_record(value)) {
-            into.cursors.emplace_back(*cursor);
-            return;
-        }
-    } else if (auto begun = snapshot::number_in(key, snapshot::kCheckpointKeys)) {
-        if (snapshot::decode_checkpoint_record(value)) {
-            into.checkpoints.push_back(*begun);
-            return;
-        }
-    }
-    if (into.unknown.empty()) into.unknown = printable(key);
-}
 
 Result<StoredState> read_state(const std::string& data_dir) {
     auto lock = io::asio::DirectoryLock::take(data_dir);
@@ -84,16 +27,9 @@ Result<StoredState> read_state(const std::string& data_dir) {
             return error(Errc::not_found, data_dir + " holds no replicated state", again);
         return error(store.error().code, store.error().what, again);
     }
-    TRY(mark, (*store)->mark());
-    if (!mark) return error(Errc::not_found, data_dir + "/state is empty", again);
-    StoredState found;
-    found.mark = *mark;
-    TRY_VOID(
-        (*store)->for_each([&](std::string_view key, std::string_view value) { take(found, key, value); }));
-    if (!found.unknown.empty())
-        return error(Errc::damaged,
-                     data_dir + "/state: the key " + found.unknown + " or its value can't be read", again);
-    return found;
+    auto found = read_stored(**store);
+    if (found) return found;
+    return error(found.error().code, data_dir + "/state: " + found.error().what, again);
 }
 
 Json json_of(const StoredState& state) {

@@ -21,6 +21,7 @@
 #include "cli/fault.h"
 #include "cli/feature.h"
 #include "cli/freeze.h"
+#include "cli/fsck.h"
 #include "cli/help.h"
 #include "cli/init.h"
 #include "cli/logs.h"
@@ -72,6 +73,7 @@ struct Line {
     RestoreOptions restore;
     FreezeOptions freeze;
     RecoverOptions recover;
+    FsckOptions fsck;
     ConfigOptions config;
     TrimOptions trim;
     RetentionOptions retention;
@@ -96,6 +98,7 @@ void add_snapshots(CLI::App& app, Line& line);
 void add_verify(CLI::App& app, Line& line);
 void add_faults(CLI::App& app, Line& line);
 void add_recover(CLI::App& app, Line& line);
+void add_fsck(CLI::App& app, Line& line);
 void add_failover(CLI::App& bench, Line& line);
 
 }  // namespace raftd::cli

@@ -469,6 +469,7 @@ Exit run(int count, char** arguments) {
     add_keeping(app, line);
     add_feature(app, line);
     add_looking(app, line);
+    add_fsck(app, line);
     add_bench(app, line);
     add_faults(app, line);
     add_about(app, line);

@@ -99,8 +99,8 @@ Result<void> put_in_force(io::Files& files, const std::string& snapshots, const 
                        manifest.name() + " " + to_hex(checksum(as_bytes(text))) + "\n");
 }
 
-Result<uint32_t> remove_leftovers(io::Files& files, const std::string& snapshots, const Current& current,
-                                  const std::set<std::string>& keep) {
+Result<std::vector<std::string>> find_leftovers(io::Files& files, const std::string& snapshots,
+                                                const Current& current, const std::set<std::string>& keep) {
     std::set<std::string> needed = keep;
     needed.insert({std::string(kCurrent), current.name, current.genesis_name});
     if (current.snapshot) {
@@ -108,17 +108,21 @@ Result<uint32_t> remove_leftovers(io::Files& files, const std::string& snapshots
         for (const ArchiveInfo& archive : current.snapshot->archives) needed.insert(archive.name());
     }
     int fault = 0;
-    const std::vector<std::string> names = files.list(snapshots, fault);
+    std::vector<std::string> names = files.list(snapshots, fault);
     if (fault != 0) return io_error("can't list", snapshots, fault);
-    uint32_t removed = 0;
+    std::erase_if(names, [&](const std::string& name) { return !is_ours(name) || needed.contains(name); });
+    return names;
+}
+
+Result<uint32_t> remove_leftovers(io::Files& files, const std::string& snapshots, const Current& current,
+                                  const std::set<std::string>& keep) {
+    TRY(names, find_leftovers(files, snapshots, current, keep));
     for (const std::string& name : names) {
-        if (!is_ours(name) || needed.contains(name)) continue;
         const io::FileResult done = files.remove(snapshots + "/" + name);
         if (done.error != 0 && done.error != ENOENT)
             return io_error("can't remove", snapshots + "/" + name, done.error);
-        ++removed;
     }
-    return removed;
+    return static_cast<uint32_t>(names.size());
 }
 
 }  // namespace raftd::snapshot

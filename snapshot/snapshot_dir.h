@@ -68,7 +68,11 @@ Result<Current> read_current(io::Files& files, const std::string& snapshots);
 /// needn't be. Kept when this returns well; an error leaves what was in force. Errors: io.
 Result<void> put_in_force(io::Files& files, const std::string& snapshots, const SnapshotManifest& manifest);
 
-/// Removes what `current` doesn't lead to, but for `keep` (names). Returns how many files went. Errors: io.
+/// Names of our files that `current` doesn't lead to, but for `keep`. Errors: io.
+Result<std::vector<std::string>> find_leftovers(io::Files& files, const std::string& snapshots,
+                                                const Current& current,
+                                                const std::set<std::string>& keep = {});
+/// Removes them. Returns how many files went. Errors: io.
 Result<uint32_t> remove_leftovers(io::Files& files, const std::string& snapshots, const Current& current,
                                   const std::set<std::string>& keep = {});
 

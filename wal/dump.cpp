@@ -62,14 +62,18 @@ public:
     Dumped run() {
         SegmentHeader header;
         switch (form_of_header(window_.at(0, kBlockBytes), id_, header)) {
-            case Form::zero: line("unused", 0)("file_bytes", window_.file_bytes()); return std::move(dumped_);
+            case Form::zero:
+                dumped_.unused = true;
+                line("unused", 0)("file_bytes", window_.file_bytes());
+                return finished();
             case Form::too_new:
-                damage(0, "the header was written by a newer version");
-                return std::move(dumped_);
+                damage(0, Part::header, "the header was written by a newer version");
+                return finished();
             case Form::bad:
-                damage(0, "the segment's header is damaged: groups can't be checked without its salt");
+                damage(0, Part::header,
+                       "the segment's header is damaged: groups can't be checked without its salt");
                 list_unchecked();
-                return std::move(dumped_);
+                return finished();
             case Form::good: break;
         }
         key_ = {id_, header.salt};
@@ -78,14 +82,23 @@ public:
         show_groups(header);
         show_end();
         if (window_.error() != 0)
-            damage(window_.error_offset(), std::string("can't be read: ") + std::strerror(window_.error()));
-        return std::move(dumped_);
+            damage(window_.error_offset(), Part::file,
+                   std::string("can't be read: ") + std::strerror(window_.error()));
+        return finished();
     }
 
 private:
-    Line line(const char* kind, uint64_t at) { return {dumped_.text, form_, kind, at}; }
-    void damage(uint64_t at, const std::string& what) {
+    Dumped finished() {
+        if (form_ == DumpForm::none) dumped_.text.clear();
+        return std::move(dumped_);
+    }
+    Line line(const char* kind, uint64_t at) {
+        if (form_ == DumpForm::none) dumped_.text.clear();
+        return {dumped_.text, form_, kind, at};
+    }
+    void damage(uint64_t at, Part part, const std::string& what) {
         ++dumped_.damages;
+        dumped_.found.push_back({at, part, at_.log.index, what});
         line("damage", at)("what", what);
     }
 
@@ -98,7 +111,7 @@ private:
                                                                                  header.begins_anew())
             .point(header.base);
         if (window_.file_bytes() < header.file_bytes)
-            damage(window_.file_bytes(), "the file is shorter than made");
+            damage(window_.file_bytes(), Part::file, "the file is shorter than made");
     }
 
     void show_seal() {
@@ -106,7 +119,7 @@ private:
         switch (form_of_seal(window_.at(kSealAt, kBlockBytes), key_, seal)) {
             case Form::zero: return;
             case Form::good: break;
-            default: damage(kSealAt, "the seal is damaged or torn"); return;
+            default: damage(kSealAt, Part::seal, "the seal is damaged or torn"); return;
         }
         known_end_ = seal.end_offset;
         footer_ = {seal.footer_offset, seal.footer_bytes, seal.footer_checksum};
@@ -118,7 +131,7 @@ private:
     void show_groups(const SegmentHeader& header) {
         at_.log = header.base;
         while (known_end_ == 0 || at_.offset < known_end_) {
-            GroupSeen seen = read_group(window_, key_, at_, nullptr);
+            GroupSeen seen = read_group(window_, key_, at_, &index_);
             if (seen.place == Place::good) {
                 show_group(seen.header);
                 at_ = {at_.offset + seen.header.group_bytes, seen.header.group_number, seen.after};
@@ -127,7 +140,8 @@ private:
             std::optional<GroupHeader> later = find_later_group(
                 window_, key_, at_.offset, known_end_ != 0 ? known_end_ : window_.file_bytes());
             if (!later && known_end_ == 0) return show_torn(seen);
-            show_bad(seen);
+            whole_ = false;
+            show_bad(seen, later);
             if (!later) return;
             at_ = {later->file_offset, later->group_number - 1, later->before};
         }
@@ -141,21 +155,22 @@ private:
                                                                                  to_hex(header.chain_after));
     }
 
-    void show_bad(const GroupSeen& seen) {
+    void show_bad(const GroupSeen& seen, const std::optional<GroupHeader>& later) {
         if (seen.place == Place::bad_entries) {
             show_group(seen.header);
-            damage(seen.fault_offset, std::string("entry: ") + text_of(seen.fault));
+            damage(seen.fault_offset, Part::group, std::string("entry: ") + text_of(seen.fault));
         } else if (seen.place == Place::misplaced) {
             show_group(seen.header);
-            damage(at_.offset, "the group doesn't follow the one before it");
+            damage(at_.offset, Part::group, "the group doesn't follow the one before it");
         } else {
-            damage(at_.offset,
+            damage(at_.offset, later && follows(*later, at_) ? Part::marker : Part::group,
                    seen.place == Place::zero ? "a group is missing" : "the group's header is damaged");
         }
     }
 
     void show_torn(const GroupSeen& seen) {
         if (seen.place == Place::zero) return;
+        dumped_.torn_at = at_.offset;
         line("torn", at_.offset)("what",
                                  std::string("the last group was being written, or is damaged and nothing "
                                              "witnesses it"));
@@ -168,11 +183,15 @@ private:
                 dirty += !all_zero(window_.at(at, kBlockBytes));
         line("end", at_.offset)("groups", at_.last_group)("nonzero_blocks_behind", dirty).point(at_.log);
         if (footer_.offset == 0) return;
-        if (std::optional<Footer> footer = read_footer(window_, key_, footer_))
-            line("footer", footer_.offset)("marks", footer->index.marks.size())(
-                "term_runs", footer->index.runs.size())("memberships", footer->index.configs.size());
-        else
-            damage(footer_.offset, "the footer is damaged");
+        const std::optional<Footer> footer = read_footer(window_, key_, footer_);
+        if (!footer) return damage(footer_.offset, Part::footer, "the footer is damaged");
+        line("footer", footer_.offset)("marks", footer->index.marks.size())(
+            "term_runs", footer->index.runs.size())("memberships", footer->index.configs.size());
+        // Marks may stand elsewhere: they were set as pieces came.
+        const bool same = footer->end == at_.log && footer->index.runs == index_.runs &&
+                          footer->index.configs == index_.configs;
+        if (whole_ && !same)
+            damage(footer_.offset, Part::footer, "the footer doesn't say what the groups hold");
     }
 
     void list_unchecked() {
@@ -192,6 +211,8 @@ private:
     uint64_t known_end_ = 0;
     FooterPlace footer_;
     ScanPoint at_;
+    SegmentIndex index_;  // of the groups seen
+    bool whole_ = true;   // no group was passed over
     Dumped dumped_;
 };
 

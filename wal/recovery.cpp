@@ -39,6 +39,7 @@ public:
         clip_holes();
         TRY_VOID(check_base());
         TRY_VOID(gather_entries_in_force());
+        found_.torn = remove_;
         // Nothing was changed so far: a refused directory stays as it was found.
         if (mend_ == Mend::yes) {
             TRY_VOID(finish_rolls());
@@ -264,6 +265,7 @@ bool Recovery::holds_base() const {
 /// The crash came after a snapshot was installed and before the log followed it: makes the segment that
 /// begins behind the snapshot, and recovers once more from there (H11).
 Result<Found> Recovery::begin_anew() {
+    into_.report.began_anew = true;
     if (mend_ == Mend::no)
         return error(Errc::conflict,
                      options_.dir + ": a snapshot was being installed here when the member ended",
@@ -286,7 +288,6 @@ Result<Found> Recovery::begin_anew() {
     if (done.error != 0) return io_error(path, "make", done.error);
     Recovered again;
     again.report = into_.report;
-    again.report.began_anew = true;
     into_ = std::move(again);
     return Recovery(files_, options_, into_, mend_).run();
 }

@@ -90,6 +90,7 @@ struct Found {
     uint64_t spare_id = 0, spare_bytes = 0;
     std::vector<std::string> notes;  // survived damage, for the log
     std::vector<Hole> holes;         // in force, in order
+    std::vector<std::string> torn;   // paths of files whose creation a crash cut short, or of no more use
 };
 /// Leaves of a hole what is in force of its segment; false: nothing.
 bool clip(Hole& hole, const Segment& segment);

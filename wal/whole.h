@@ -17,6 +17,8 @@ public:
     const Recovered& found() const { return recovered_; }
     /// Survived damage that cost nothing, one clause each.
     const std::vector<std::string>& notes() const { return found_.notes; }
+    /// The segments, and what a start would clear away.
+    const Found& files() const { return found_; }
     /// Goes on behind `index`. Requires: the log reaches back to there.
     void seek(Index index) { next_ = index + 1; }
     /// Whole entries of at most `bytes_max` (or one, however large), which the caller may write to; empty at
