@@ -9,6 +9,7 @@
 #include "cli/fsck_parts.h"
 #include "cli/view.h"
 #include "snapshot/addresses.h"
+#include "snapshot/boots.h"
 #include "snapshot/identity.h"
 
 namespace raftd::cli {
@@ -39,7 +40,7 @@ std::optional<T> look_at(FsckRun& run, const char* part, const std::string& name
     return std::nullopt;
 }
 
-Result<snapshot::Boots> boots_in(std::string_view text) { return snapshot::parse_boots(as_bytes(text)); }
+Result<snapshot::BootsFile> boots_in(std::string_view text) { return snapshot::parse_boots(as_bytes(text)); }
 
 void fsck_names(FsckRun& run) {
     int failed = 0;
@@ -127,8 +128,11 @@ void fsck_identity(FsckRun& run) {
                                                   number(raw(run.identity->id)) + ", cluster " +
                                                   to_hex(run.identity->cluster_id));
     }
-    if (auto boots = look_at<snapshot::Boots>(run, "boots", "boots", boots_in))
-        report.facts.emplace_back("boots", counted(boots->mine.number, "start"));
+    if (auto found = look_at<snapshot::BootsFile>(run, "boots", "boots", boots_in)) {
+        report.facts.emplace_back("boots", counted(found->boots.mine.number, "start"));
+        if (found->version != 0 && found->copies < 2)
+            run.add(Weight::mendable, "boots", "boots", "one of its two copies isn't whole");
+    }
     auto addresses = snapshot::read_addresses(run.tools.files, report.dir);
     if (!addresses) {
         Find& find = run.add(Weight::damaged, "addresses", addresses.error());
@@ -146,10 +150,15 @@ FsckReport fsck_directory(const FsckTools& tools, const std::string& dir) {
         run.current = std::move(*current);
     else
         run.add(Weight::damaged, "snapshot", current.error());
-    if (report.finds.empty()) {
+    const bool bad = std::any_of(report.finds.begin(), report.finds.end(),
+                                 [](const Find& find) { return find.weight == Weight::damaged; });
+    if (!bad) {
         auto all = snapshot::inspect(tools.files, dir);
         run.whole = all.has_value();
         if (!all) run.add(Weight::damaged, "identity", all.error());
+        if (all && run.mends() && !report.finds.empty() &&
+            snapshot::write_boots(tools.files, dir, all->boots))
+            report.finds.front().done = "written again from the other";
     }
     fsck_log(run);
     fsck_snapshot(run);

@@ -339,7 +339,9 @@ bool Cluster::end_expected(const Member& member, const ProcessEnded& why,
                            const std::optional<Error>& refused) const {
     if (why.code == ExitCode::ok) return true;
     if (why.code == ExitCode::sync_failed) return member.sync_failure_expected || member.damage_expected;
-    if (refused && refused->code == Errc::io && member.storage.limited()) return true;
+    // Without room one start alone may be refused: that of a log which has to begin anew behind a snapshot.
+    if (refused && refused->code == Errc::io && member.storage.limited())
+        return refused->what.starts_with("can't make ") && refused->what.find("/wal/") != std::string::npos;
     if (member.stale && why.code == ExitCode::directory_in_use) return true;
     return member.damage_expected &&
            (why.code == ExitCode::damaged || why.code == ExitCode::directory_in_use ||

@@ -3,14 +3,14 @@
 #include <iterator>
 
 #include "sim/rot.h"
-#include "snapshot/identity.h"
+#include "snapshot/boots.h"
 
 namespace raftd::sim {
 namespace {
 
 snapshot::Boots boots_of(const SimStorage& storage) {
     auto boots = snapshot::parse_boots(storage.durable_bytes(std::string(Cluster::kDataDir) + "/boots"));
-    return boots ? *boots : snapshot::Boots{};
+    return boots ? boots->boots : snapshot::Boots{};
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "base/checksum.h"
 #include "base/uuid.h"
+#include "snapshot/boots.h"
 #include "snapshot/identity.h"
 #include "snapshot/incoming.h"
 
@@ -148,7 +149,10 @@ Result<DataDir> inspect(io::Files& files, std::string_view path) {
     TRY(bytes, read_needed(files, found.path, "boots"));
     auto boots = parse_boots(as_bytes(bytes));
     if (!boots) return at_path(boots.error(), path);
-    found.boots = std::move(*boots);
+    found.boots = std::move(boots->boots);
+    if (boots->version != 0 && boots->copies < 2)
+        found.notes.push_back(join(path, "boots") +
+                              ": one of its two copies is damaged, or was being written");
     return found;
 }
 
@@ -165,10 +169,6 @@ Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce) {
     found.boots.mine = {found.boots.mine.number + 1, nonce};
     TRY_VOID(write_boots(files, path, found.boots));
     return found;
-}
-
-Result<void> write_boots(io::Files& files, std::string_view path, const Boots& boots) {
-    return write_whole(files, std::string(path), "boots", encode_boots(boots));
 }
 
 }  // namespace raftd::snapshot

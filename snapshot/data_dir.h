@@ -26,7 +26,7 @@ struct Boot {
     uint64_t number = 0, nonce = 0;
     auto operator<=>(const Boot&) const = default;
 };
-/// My own boots and the newest seen of each peer (file `boots`, replaced atomically, checksummed).
+/// My own boots and the newest seen of each peer (file `boots`: snapshot/boots.h).
 struct Boots {
     static constexpr size_t kBeforeMax = 512;
     Boot mine;
@@ -61,7 +61,8 @@ Result<void> finish_folders(io::Files& files, std::string_view path, const Ident
 Result<DataDir> inspect(io::Files& files, std::string_view path);
 /// The same, then removes leftovers of snapshots and raises the boot number (new nonce from `nonce`), synced.
 Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce);
-/// Replaces `boots`, synced. Blocking: runs in a job.
+/// Replaces what `boots` holds, synced; takes no room but the first time, or when it has outgrown its file.
+/// Blocking: runs in a job.
 Result<void> write_boots(io::Files& files, std::string_view path, const Boots& boots);
 
 }  // namespace raftd::snapshot

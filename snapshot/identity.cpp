@@ -4,7 +4,6 @@
 #include <map>
 
 #include "base/checksum.h"
-#include "base/codec.h"
 #include "base/uuid.h"
 
 namespace raftd::snapshot {
@@ -13,8 +12,6 @@ namespace {
 constexpr std::string_view kComment =
     "# Who this data directory belongs to. Written once by raftctl; an edit makes it damaged.\n";
 constexpr std::string_view kChecksumKey = "checksum = \"";
-constexpr uint32_t kBootsMagic = 0x544f4f42;  // "BOOT"
-constexpr uint32_t kBootsFormat = 2;          // 1: without the starts before the present one
 
 std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
@@ -95,50 +92,6 @@ Result<Identity> parse_identity(std::string_view text) {
     TRY(name, text_in(pairs, "name"));
     TRY(incarnation, uuid_in(pairs, "incarnation"));
     return Identity{cluster_id, std::move(cluster_name), NodeId{id}, std::move(name), incarnation};
-}
-
-std::vector<std::byte> encode_boots(const Boots& boots) {
-    ByteWriter writer;
-    writer.put(kBootsMagic);
-    writer.put(kBootsFormat);
-    writer.put(boots.mine.number);
-    writer.put(boots.mine.nonce);
-    writer.put(uint64_t{boots.peers.size()});
-    for (const auto& [id, boot] : boots.peers) {
-        writer.put(raw(id));
-        writer.put(boot.number);
-        writer.put(boot.nonce);
-    }
-    writer.put(uint64_t{boots.before.size()});
-    for (uint64_t nonce : boots.before) writer.put(nonce);
-    writer.put(checksum(writer.view()));
-    return writer.take();
-}
-
-Result<Boots> parse_boots(ByteView bytes) {
-    ByteReader reader(bytes);
-    if (reader.get<uint32_t>() != kBootsMagic)
-        return error(Errc::damaged, "boots: not a file of boot numbers");
-    const auto format = reader.get<uint32_t>();
-    if (format > kBootsFormat)
-        return error(Errc::too_new, "boots has format " + std::to_string(format) + ", this version knows " +
-                                        std::to_string(kBootsFormat));
-    Boots boots;
-    boots.mine.number = reader.get<uint64_t>();
-    boots.mine.nonce = reader.get<uint64_t>();
-    uint64_t count = reader.get<uint64_t>();
-    for (uint64_t i = 0; i < count && reader.ok(); ++i) {
-        NodeId id{reader.get<uint64_t>()};
-        Boot& boot = boots.peers[id];
-        boot.number = reader.get<uint64_t>();
-        boot.nonce = reader.get<uint64_t>();
-    }
-    uint64_t starts = format > 1 ? reader.get<uint64_t>() : 0;
-    for (uint64_t i = 0; i < starts && reader.ok(); ++i) boots.before.push_back(reader.get<uint64_t>());
-    uint64_t sum = reader.get<uint64_t>();
-    if (!reader.done() || sum != checksum(bytes.first(bytes.size() - sizeof sum)))
-        return error(Errc::damaged, "boots: its checksum doesn't match its content");
-    return boots;
 }
 
 }  // namespace raftd::snapshot

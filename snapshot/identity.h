@@ -1,5 +1,5 @@
-// The two small files beside the log: `identity.toml` (who this directory belongs to) and `boots` (starts
-// seen). Both end with or contain a checksum, so that an edit or rot is damage and never another identity.
+// The file `identity.toml`: who this directory belongs to. It ends with a checksum, so that an edit or rot is
+// damage and never another identity. Pure functions; any thread.
 #pragma once
 
 #include "snapshot/data_dir.h"
@@ -8,8 +8,5 @@ namespace raftd::snapshot {
 
 std::string encode_identity(const Identity& identity);
 Result<Identity> parse_identity(std::string_view text);
-
-std::vector<std::byte> encode_boots(const Boots& boots);
-Result<Boots> parse_boots(ByteView bytes);
 
 }  // namespace raftd::snapshot

@@ -5,6 +5,8 @@
 #include "base/checksum.h"
 #include "base/codec.h"
 #include "base/uuid.h"
+#include "sim/files.h"
+#include "snapshot/boots.h"
 #include "snapshot/identity.h"
 #include "tests/support/memory_files.h"
 
@@ -170,9 +172,97 @@ TEST(DataDir, BootsOfTheFirstFormatAreRead) {
     writer.put(checksum(writer.view()));
     auto boots = parse_boots(writer.view());
     ASSERT_TRUE(boots) << boots.error().what;
-    EXPECT_EQ(boots->mine, (Boot{5, 50}));
-    EXPECT_EQ(boots->peers.at(NodeId{2}), (Boot{9, 90}));
-    EXPECT_TRUE(boots->before.empty());
+    EXPECT_EQ(boots->boots.mine, (Boot{5, 50}));
+    EXPECT_EQ(boots->boots.peers.at(NodeId{2}), (Boot{9, 90}));
+    EXPECT_TRUE(boots->boots.before.empty());
+    EXPECT_EQ(boots->version, 0u);
+    // The next write makes the file anew, with room for two copies.
+    MemoryFiles files;
+    ASSERT_TRUE(create(files, "/data", three_members(), NodeId{1}));
+    files.put("/data/boots", std::string(as_text(writer.view())));
+    auto opened = open(files, "/data", 60);
+    ASSERT_TRUE(opened) << opened.error().what;
+    EXPECT_EQ(opened->boots.mine, (Boot{6, 60}));
+    EXPECT_EQ(inspect(files, "/data")->boots.mine, (Boot{6, 60}));
+    EXPECT_EQ(files.content("/data/boots").size() % 8192, 0u);
+}
+
+Boots some_boots() {
+    Boots boots;
+    boots.mine = {5, 50};
+    boots.before = {40, 30};
+    boots.peers[NodeId{2}] = {9, 90};
+    return boots;
+}
+
+// Rot in one copy costs nothing, in both it is damage: a start never forgets its number.
+TEST(DataDir, OneGoodCopyOfTheBootsIsEnough) {
+    const std::vector<std::byte> good = encode_boots(some_boots(), 7);
+    const size_t half = good.size() / 2;
+    uint64_t survived = 0;
+    for (size_t at = 0; at < half; ++at) {
+        std::vector<std::byte> bad = good;
+        bad[at] ^= std::byte{4};
+        auto one = parse_boots(bad);
+        ASSERT_TRUE(one) << at << ": " << one.error().what;
+        EXPECT_EQ(one->boots.mine, (Boot{5, 50}));
+        survived += one->copies == 1;
+        bad[at + half] ^= std::byte{4};
+        auto both = parse_boots(bad);
+        EXPECT_EQ(!both, one->copies == 1) << at;
+    }
+    EXPECT_GT(survived, 100u) << "the rest is padding";
+    for (size_t bytes = 0; bytes < good.size(); ++bytes)
+        EXPECT_FALSE(parse_boots(ByteView(good).first(bytes))) << bytes;
+}
+
+// B74, and the greeting of a peer that was started again: both write this file.
+TEST(DataDir, AFullDiskHasRoomForTheBoots) {
+    sim::SimStorage storage;
+    sim::SimFiles files(storage);
+    ASSERT_TRUE(create(files, "/data", three_members(), NodeId{1}));
+    storage.set_room(0);
+    for (uint64_t nonce = 1; nonce <= 2 * Boots::kBeforeMax; ++nonce) {
+        auto opened = open(files, "/data", nonce);
+        ASSERT_TRUE(opened) << nonce << ": " << opened.error().what;
+        EXPECT_EQ(opened->boots.mine, (Boot{nonce, nonce}));
+    }
+}
+
+// One copy is whole at any time, and what was returned is durable.
+TEST(DataDir, APowerCutWhileBootsAreWrittenLeavesTheOldOrTheNew) {
+    Random random(1);
+    uint64_t olds = 0, news = 0;
+    for (uint64_t cut = 1; cut <= 16; ++cut)
+        for (int tries = 0; tries < 25; ++tries) {
+            sim::SimStorage storage;
+            sim::SimFiles files(storage);
+            ASSERT_TRUE(create(files, "/data", three_members(), NodeId{1}));
+            ASSERT_TRUE(write_boots(files, "/data", some_boots()));
+            Boots newer = some_boots();
+            newer.mine = {6, 60};
+            const uint64_t before = storage.calls();
+            storage.fault = [&](uint64_t number, const sim::DiskCall&) {
+                return sim::Verdict{.cut_power = number == before + cut};
+            };
+            bool done = false;
+            try {
+                done = write_boots(files, "/data", newer).has_value();
+            } catch (const sim::ProcessEnded&) {
+            }
+            storage.fault = nullptr;
+            storage.crash(random, sim::CrashPolicy::draw(random));
+            sim::SimFiles after(storage);
+            auto found = inspect(after, "/data");
+            ASSERT_TRUE(found) << "cut at call " << cut << ": " << found.error().what;
+            const bool is_new = found->boots.mine == newer.mine;
+            EXPECT_TRUE(is_new || found->boots.mine == some_boots().mine);
+            EXPECT_TRUE(is_new || !done);
+            EXPECT_EQ(found->boots.peers, newer.peers);
+            (is_new ? news : olds) += 1;
+        }
+    EXPECT_GT(olds, 50u);
+    EXPECT_GT(news, 50u);
 }
 
 // A killed process or a power cut at any step of making leaves nothing, a directory called half-made, or a
@@ -212,7 +302,7 @@ TEST(DataDir, WithoutIdentityIsHalfMade) {
 // An edited or rotten file must never make this member somebody else, or forget its boots.
 TEST(DataDir, EveryFlippedByteIsDamage) {
     for (const char* name :
-         {"/data/identity.toml", "/data/boots", "/data/snapshot/CURRENT", "/data/snapshot/manifest-0.json"}) {
+         {"/data/identity.toml", "/data/snapshot/CURRENT", "/data/snapshot/manifest-0.json"}) {
         MemoryFiles files;
         ASSERT_TRUE(create(files, "/data", three_members(), NodeId{1}));
         std::string good = files.content(name);
