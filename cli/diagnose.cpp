@@ -209,6 +209,9 @@ private:
                 {word, member.name, member.name + " has the alarm " + alarm, "raftctl logs " + member.name});
         bool blocks = &member == view_.leader && (word == "disk_full" || word == "disk_stalled");
         std::string more = word == alarm ? "" : " (" + alarm.substr(word.size() + 1) + ")";
+        if (word == "disk_stalled" && member.status->unsynced_ms() != 0)
+            more = " (a write waits for its sync for " + seconds_text(member.status->unsynced_ms()) + ")";
+        if (word == "disk_full") more = " (" + text_of_bytes(member.status->disk_free_bytes()) + ")";
         add({word, member.name, member.name + " " + known->what + more, known->hint, blocks});
     }
 

@@ -32,7 +32,7 @@ std::vector<SegmentLooked> look_at_segments(FsckRun& run) {
     for (const std::string& name : names) {
         const std::string file = "wal/" + name;
         const auto id = wal::segment_id_of(name);
-        if (!id && name.ends_with(".tmp"))
+        if (!id && (name.ends_with(".tmp") || name.ends_with(".mend")))
             run.add(Weight::leftover, "log", file, "was being written when the process ended");
         else if (!id)
             run.add(Weight::leftover, "log", file, "isn't a segment; it is left alone");

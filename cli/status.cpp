@@ -111,9 +111,12 @@ Json json_of(const MemberView& member) {
     else
         json.null("snapshot_lsn");
     if (status == nullptr) {
-        json.null("rtt_ms").null("sync_p99_ms").null("uptime_s").null("version");
+        json.null("rtt_ms").null("sync_p99_ms").null("sync_max_ms").null("unsynced_ms");
+        json.null("disk_free_bytes").null("uptime_s").null("version");
     } else {
         json.add("rtt_ms", member.rtt_ms).add("sync_p99_ms", status->sync_p99_ms());
+        json.add("sync_max_ms", status->sync_max_ms()).add("unsynced_ms", status->unsynced_ms());
+        json.add("disk_free_bytes", status->disk_free_bytes());
         json.add("uptime_s", status->uptime_ms() / 1000).add("version", status->version());
     }
     if (status != nullptr && status->frozen_left_ms() != 0)

@@ -159,7 +159,11 @@ void Admin::fill_status(pb::Status& status, NodeId leader) const {
     status.set_pid(context_.options.pid);
     status.set_config_index(raw(view.membership.index));
     status.set_config_joint(view.membership.members.joint());
-    status.set_sync_p99_ms(pump_.sync_p99_ms());
+    const DiskWatch& disk = pump_.disk();
+    status.set_sync_p99_ms(disk.sync_p99_ms());
+    status.set_sync_max_ms(disk.sync_max_ms());
+    status.set_unsynced_ms(static_cast<uint64_t>(disk.unsynced().ns / 1'000'000));
+    status.set_disk_free_bytes(disk.free_bytes());
     status.set_min_members(context_.dir.manifest.min_members);
     status.set_max_members(context_.dir.manifest.max_members);
     status.set_election_timeout_ms(

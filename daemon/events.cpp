@@ -8,14 +8,14 @@ namespace {
 constexpr std::string_view kKinds[] = {
     "alarm_cleared",   "alarm_raised",     "append_body_bad", "append_chain_mismatch",
     "archives_differ", "became_leader",    "checkpoint",      "checkpoint_dropped",
-    "configuration",   "disk_moves_again", "disk_stalled",    "fault",
-    "fault_over",      "feature_raised",   "following",       "freeze_over",
-    "frozen",          "handed_over",      "history_differs", "hold_over",
-    "log_damaged",     "members_change",   "peer_linked",     "peer_lost",
-    "peer_refused",    "recovered",        "refused_by_peer", "removed",
-    "repair_begun",    "repaired",         "scrub_done",      "states_differ",
-    "stopping",        "thawed",           "trimmed",         "verify_begun",
-    "verify_damage",   "verify_done",
+    "configuration",   "disk_moves_again", "disk_slow",       "disk_stalled",
+    "fault",           "fault_over",       "feature_raised",  "following",
+    "freeze_over",     "frozen",           "handed_over",     "history_differs",
+    "hold_over",       "log_damaged",      "members_change",  "peer_linked",
+    "peer_lost",       "peer_refused",     "recovered",       "refused_by_peer",
+    "removed",         "repair_begun",     "repaired",        "scrub_done",
+    "states_differ",   "stopping",         "thawed",          "trimmed",
+    "verify_begun",    "verify_damage",    "verify_done",
 };
 static_assert(std::is_sorted(std::begin(kKinds), std::end(kKinds)));
 

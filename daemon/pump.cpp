@@ -49,6 +49,7 @@ Pump::Pump(Context& context, Replica& replica, wal::Wal& wal, LogReader& reader,
       applier_(applier),
       peers_(peers),
       chains_(chains),
+      disk_(context, wal),
       committed_(wal.base()) {}
 
 void Pump::attach(Appends& appends, Tails& tails, Producers& producers) {
@@ -132,7 +133,7 @@ void Pump::write(const raft::Output::Write& write) {
     CHECK(before.has_value());
     slices_.clear();
     if (write.last > write.keep_upto) replica_.buffer().slices(write.keep_upto + 1, write.last, slices_);
-    writes_.emplace_back(write.id, context_.now);
+    disk_.asked(write.id);
     wal_.write({write.id, write.hard, *before, write.last, slices_, write.sync_needed});
     slices_.clear();
 }
@@ -152,14 +153,7 @@ void Pump::park(const raft::Send& send) {
 
 void Pump::durable(WriteId id) {
     durable_ = id;
-    while (!writes_.empty() && writes_.front().first <= id) {
-        auto micros = static_cast<uint64_t>((context_.now - writes_.front().second).ns / 1000);
-        // Quarter octaves: enough to tell a p99 within a fifth.
-        size_t octave = static_cast<size_t>(std::bit_width(micros | 1)) - 1;
-        size_t quarter = octave >= 2 ? (micros >> (octave - 2)) & 3 : 0;
-        ++sync_histogram_[std::min<size_t>(octave * 4 + quarter, 63)];
-        writes_.pop_front();
-    }
+    disk_.durable(id);
     replica_.step(context_.now, raft::ev::Durable{id});
     Term term = replica_.core().term();
     while (!parked_.empty() && parked_.front().after <= id) {
@@ -364,23 +358,17 @@ bool Pump::fit_successor_known() const {
 }
 
 void Pump::update_health() {
-    Duration stall_max = context_.options.settings.raft.election_timeout;
-    auto oldest = wal_.oldest_unsynced();
-    bool stalled = wal_.no_room() || (oldest && context_.now - *oldest > stall_max);
-    if (stalled != stalled_)
-        context_.log(stalled ? LogLevel::warn : LogLevel::info,
-                     stalled ? "disk_stalled" : "disk_moves_again")("full", wal_.no_room());
-    stalled_ = stalled;
+    disk_.turn();
+    const Duration stall_max = context_.options.settings.raft.election_timeout;
     // A leader with a full disk takes no appends, so it makes way for a member that can (H19). Where all are
     // full it stays: reads, and whatever frees space, need a leader.
-    bool full = context_.world.disk.free_bytes() < context_.options.settings.log.disk_free_min;
     // A leader that stops hands over by itself (daemon/leaving.h); nobody else takes the office on the way
     // out.
     bool leaves = context_.stopping && replica_.core().role() != raft::Role::leader;
     // Nor does one whose state stands still: its disk doesn't give the entries that it lacks, and a leader
     // admits nothing of producers before it knows them all.
     bool stuck = applier_.stuck_for() > stall_max;
-    bool may_lead = !stalled && !stuck && !leaves && !(full && fit_successor_known());
+    bool may_lead = !disk_.stalled() && !stuck && !leaves && !(disk_.full() && fit_successor_known());
     // Without room for a roll, neither a vote nor entries can become durable: better said than left
     // unanswered.
     raft::Health health{.may_vote = !wal_.no_room(), .may_lead = may_lead, .may_ack = !wal_.no_room()};
@@ -419,12 +407,11 @@ proto::Trailer Pump::freeze_rider() const {
 
 proto::Trailer Pump::trailer() const {
     uint32_t flags = 0;
-    uint64_t free = context_.world.disk.free_bytes();
-    if (free < context_.options.settings.log.disk_free_min) flags |= proto::kTrailerFull;
-    if (stalled_) flags |= proto::kTrailerStalled;
+    if (disk_.full()) flags |= proto::kTrailerFull;
+    if (disk_.stalled()) flags |= proto::kTrailerStalled;
     if (!wal_.holes().empty()) flags |= proto::kTrailerDamaged;
     if (context_.stopping) flags |= proto::kTrailerStopping;
-    proto::Trailer trailer{wall_ms(), context_.dir.boots.mine.number, 0, 0, free, flags, 0};
+    proto::Trailer trailer{wall_ms(), context_.dir.boots.mine.number, 0, 0, disk_.free_bytes(), flags, 0};
     chains_.fill(trailer, committed_);
     archives_->fill(trailer);
     trailer.freeze = freeze_->wire();
@@ -433,9 +420,7 @@ proto::Trailer Pump::trailer() const {
 
 std::vector<std::string> Pump::alarms() const {
     std::vector<std::string> alarms;
-    if (wal_.no_room() || context_.world.disk.free_bytes() < context_.options.settings.log.disk_free_min)
-        alarms.emplace_back("disk_full");
-    if (stalled_) alarms.emplace_back("disk_stalled");
+    disk_.add_alarms(alarms);
     if (const auto& skew = context_.log_clock.alarm())
         alarms.push_back("clock_skew " + text_of(*skew, member_name(skew->member)));
     if (applier_.store_failed()) alarms.emplace_back("state_store");
@@ -445,17 +430,6 @@ std::vector<std::string> Pump::alarms() const {
     for (const AlarmSource* source : alarm_sources_) source->add_alarms(alarms);
     for (std::string& line : peers_.fault_lines()) alarms.push_back(std::move(line));
     return alarms;
-}
-
-double Pump::sync_p99_ms() const {
-    uint64_t total = 0, seen = 0;
-    for (uint32_t count : sync_histogram_) total += count;
-    for (size_t i = 0; i < sync_histogram_.size(); ++i) {
-        seen += sync_histogram_[i];
-        if (total != 0 && seen * 100 >= total * 99)
-            return static_cast<double>((4 + i % 4) << (i / 4)) / 4 / 1000;
-    }
-    return 0;
 }
 
 }  // namespace raftd::daemon

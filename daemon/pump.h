@@ -2,7 +2,6 @@
 // Loop thread only.
 #pragma once
 
-#include <array>
 #include <deque>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "daemon/archive_watch.h"
 #include "daemon/chain_watch.h"
 #include "daemon/compaction.h"
+#include "daemon/disk_watch.h"
 #include "daemon/log_reader.h"
 #include "daemon/peers.h"
 #include "daemon/tail.h"
@@ -48,7 +48,7 @@ public:
     const LogPoint& committed() const { return committed_; }
     NodeId leader() const { return replica_.core().leader(); }
     std::vector<std::string> alarms() const;
-    double sync_p99_ms() const;
+    const DiskWatch& disk() const { return disk_; }
     proto::Trailer trailer() const;
     /// How the last transfer that was asked for ended, once.
     std::optional<raft::Output::TransferEnd> take_transfer_end() {
@@ -111,6 +111,7 @@ private:
     Applier& applier_;
     Peers& peers_;
     ChainWatch& chains_;
+    DiskWatch disk_;
     Appends* appends_ = nullptr;
     Tails* tails_ = nullptr;
     Producers* producers_ = nullptr;
@@ -137,12 +138,8 @@ private:
     };
     std::optional<Waiting> waiting_append_;
     bool readers_told_ = false;
-    bool stalled_ = false;
     raft::Health health_;  // as the core was told
     bool more_ = false;
-    std::deque<std::pair<WriteId, Instant>> writes_;  // not durable yet, with the time they were asked for
-    std::array<uint32_t, 64>
-        sync_histogram_{};  // of write-to-durable times, quarter octaves of a microsecond
 };
 
 }  // namespace raftd::daemon

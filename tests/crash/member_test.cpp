@@ -161,8 +161,8 @@ TEST(CrashMember, Install) { look_at(install_script()); }
 
 /// Rests on nothing that is promised: what the log does without (log_test.cpp); the directory that holds a
 /// fetched file's new name (CURRENT's sync has it too); the note of what is being fetched; removals; and at a
-/// start that follows no power cut, the syncs of what was synced already. The second copy of the boots is only
-/// missed when the first is written over.
+/// start that follows no power cut, the syncs of what was synced already. The second copy of the boots is
+/// only missed when the first is written over.
 bool can_do_without(const Sync& sync) {
     if (sync.path.find("/wal") != std::string::npos) {
         const bool group = sync.before == sim::DiskOp::write && sync.before_path == sync.path &&

@@ -157,8 +157,8 @@ class Looking(unittest.TestCase):
         self.assertEqual(set(status["members"][0]), {
             "id", "name", "role", "state", "reachable", "term", "commit_index", "commit_lsn", "match_index",
             "lag_records", "wal_bytes", "archive_bytes", "snapshot_lsn", "rtt_ms", "sync_p99_ms", "uptime_s", "version",
-            "alarms", "error", "applied_index", "producers", "install", "frozen_s",
-            "scrub"})
+            "alarms", "error", "applied_index", "producers", "install", "frozen_s", "sync_max_ms", "unsynced_ms",
+            "disk_free_bytes", "scrub"})
 
     def test_flags_work_anywhere(self):
         for arguments in (["-o", "json", "status"], ["status", "-ojson"], ["status", "--output=json"]):
@@ -197,7 +197,14 @@ class Looking(unittest.TestCase):
         self.assertIn("member=n1", self.cluster.run("debug", "dump", "n1").stdout)
         segment = next((self.cluster.folder / "n1" / "data" / "wal").glob("*.wal"))
         self.assertIn("entries=1", self.cluster.run("debug", "wal", segment).stdout)
-        self.assertIn("clock", self.cluster.run("doctor", check=False).stdout)
+        findings = json.loads(self.cluster.run("doctor", "-o", "json", check=False).stdout)["findings"]
+        self.assertIn("clock", [finding["subject"] for finding in findings])
+        measured = [finding["measured"] for finding in findings if "sync_p50_us" in finding.get("measured", {})]
+        self.assertEqual(len(measured), 3)
+        for one in measured:
+            self.assertTrue(0 < one["syncs"] <= 1000)
+            self.assertTrue(one["sync_p50_us"] <= one["sync_p99_us"] <= one["sync_p999_us"] <= one["sync_max_us"])
+            self.assertGreaterEqual(one["election_timeout_min_ms"] * 1000, one["sync_p999_us"] * 10)
 
     def test_every_help_begins_with_two_examples(self):
         everything = self.cluster.run("help", "all").stdout.split("flags that work")[0]

@@ -215,6 +215,17 @@ TEST(Why, TheLeadersDiskIsFull) {
               "disk_full n1!, disk_stalled n3");
 }
 
+TEST(Why, TellsHowLongAWriteWaitsAndHowMuchIsFree) {
+    MemberAnswer full = says(1, "leader", {"disk_full"}), hung = says(2, "follower", {"disk_stalled"});
+    full.answer->mutable_status()->set_disk_free_bytes(3 << 20);
+    hung.answer->mutable_status()->set_unsynced_ms(12'300);
+    auto findings = found({full, hung, says(3, "follower")});
+    ASSERT_EQ(findings.size(), 2u);
+    EXPECT_EQ(findings[0].what, "n1 has too little disk space left (3 MiB)");
+    EXPECT_EQ(findings[1].what,
+              "n2 has a disk that doesn't finish writing (a write waits for its sync for 12.3 s)");
+}
+
 TEST(Why, AnUnknownAlarmIsShownAsItIs) {
     EXPECT_EQ(told(found({says(1, "leader", {"too_hot"}), says(2, "follower"), says(3, "follower")})),
               "too_hot n1");

@@ -78,6 +78,29 @@ TEST_F(FullFollowerTest, GrantsNoVoteThatItCannotKeep) {
     EXPECT_TRUE(granted->granted);
 }
 
+// A start without a byte to spare comes up, keeps its promises, and links to peers that were started again
+// meanwhile: their boots are noted in place (B74).
+TEST_F(FullFollowerTest, StartsOnAFullDisk) {
+    stage.start();
+    stage.run_for(milliseconds(100));
+    leader.log.append("kept", leader.term);
+    leader.send(leader.log.last(), leader.log.last());
+    ASSERT_TRUE(leader.acknowledged(leader.log.last()));
+    const Term term = leader.term;
+    for (int starts = 1; starts <= 3; ++starts) {
+        stage.storage.set_room(0);
+        stage.start();
+        stage.run_for(milliseconds(100));
+        ASSERT_FALSE(stage.ended().has_value());
+        EXPECT_EQ(stage.node().core().last(), leader.log.last());
+        EXPECT_GE(stage.node().core().term(), term);
+        for (uint64_t id : {2, 3}) EXPECT_TRUE(stage.peer(id).linked) << id;
+        auto granted = asks_for_vote(stage.node().core().term() + 1);
+        ASSERT_TRUE(granted.has_value());
+        EXPECT_TRUE(granted->granted);
+    }
+}
+
 struct HungLeaderTest : testing::Test {
     Stage stage;
     void hang() {
@@ -114,6 +137,81 @@ TEST_F(HungLeaderTest, StepsDownWhereNobodyCanTakeOver) {
     EXPECT_FALSE(leads()) << "it doesn't campaign either";
     stage.disk.hung_until = stage.kernel.now();
     EXPECT_TRUE(stage.until([&] { return leads(); })) << "it heals by itself";
+}
+
+/// What a member says of its disk while a write hangs for so long, and afterwards.
+struct DiskWatchTest : testing::Test {
+    Stage stage;
+    void SetUp() override {
+        stage.start();
+        ASSERT_TRUE(stage.lead());
+        stage.run_for(seconds(1));
+    }
+    void hang_for(Duration time) {
+        stage.disk.hung_until = stage.kernel.now() + time;
+        stage.append(Draft::of({"a"}));
+        stage.run_for(time + milliseconds(300));
+    }
+    pb::Status status() {
+        pb::Request request;
+        request.mutable_status();
+        return stage.asked(request).status();
+    }
+    /// `ms` of the newest event of this kind; nothing: there was none.
+    std::optional<uint64_t> ms_of(const std::string& kind) {
+        pb::Request request;
+        request.mutable_events();
+        std::optional<uint64_t> found;
+        const pb::Answer answer = stage.asked(request);
+        for (const auto& event : answer.events().events()) {
+            const std::string& line = event.line();
+            if (!line.starts_with(kind + " ")) continue;
+            found = std::stoull(line.substr(line.find(" ms=") + 4));
+        }
+        return found;
+    }
+};
+
+TEST_F(DiskWatchTest, ShortStallsAreNothingToSpeakOf) {
+    for (int64_t ms : {1, 10, 100, 200}) hang_for(milliseconds(ms));
+    for (const char* kind : {"disk_slow", "disk_stalled", "disk_moves_again"})
+        EXPECT_FALSE(ms_of(kind)) << kind;
+    EXPECT_GE(status().sync_max_ms(), 200);
+    EXPECT_LT(status().sync_max_ms(), 260);
+    EXPECT_GE(status().sync_p99_ms(), 100) << "of few, and not cut off at 57 ms";
+    EXPECT_EQ(status().unsynced_ms(), 0u);
+}
+
+TEST_F(DiskWatchTest, ASlowSyncIsAnEventWithItsTime) {
+    hang_for(milliseconds(400));
+    ASSERT_TRUE(ms_of("disk_slow"));
+    EXPECT_GE(*ms_of("disk_slow"), 400u);
+    EXPECT_LT(*ms_of("disk_slow"), 460u);
+    EXPECT_FALSE(ms_of("disk_stalled"));
+    hang_for(milliseconds(600));
+    EXPECT_LT(*ms_of("disk_slow"), 460u) << "at most one line in 10 s";
+    stage.run_for(seconds(11));
+    hang_for(milliseconds(700));
+    EXPECT_GE(*ms_of("disk_slow"), 700u);
+}
+
+TEST_F(DiskWatchTest, AStallSaysWhenItBeginsAndHowLongItWas) {
+    stage.disk.hung_until = stage.kernel.now() + seconds(30);
+    stage.append(Draft::of({"a"}));
+    stage.run_for(seconds(10));
+    ASSERT_TRUE(ms_of("disk_stalled"));
+    EXPECT_GE(*ms_of("disk_stalled"), 1000u);
+    EXPECT_LT(*ms_of("disk_stalled"), 1100u);
+    EXPECT_FALSE(ms_of("disk_moves_again"));
+    EXPECT_GE(status().unsynced_ms(), 10'000u);
+    ASSERT_EQ(status().alarms_size(), 1);
+    EXPECT_EQ(status().alarms(0), "disk_stalled");
+    stage.run_for(seconds(25));
+    ASSERT_TRUE(ms_of("disk_moves_again"));
+    EXPECT_GE(*ms_of("disk_moves_again"), 30'000u);
+    EXPECT_LT(*ms_of("disk_moves_again"), 30'200u);
+    EXPECT_EQ(status().alarms_size(), 0);
+    EXPECT_GE(status().sync_max_ms(), 30'000);
 }
 
 }  // namespace
