@@ -1,5 +1,7 @@
 #include "cli/debug.h"
 
+#include <filesystem>
+
 #include "cli/ask.h"
 #include "cli/discover.h"
 #include "cli/view.h"
@@ -7,6 +9,7 @@
 #include "conf/units.h"
 #include "io/asio/files.h"
 #include "wal/dump.h"
+#include "wal/format.h"
 
 namespace raftd::cli {
 
@@ -24,6 +27,25 @@ Result<std::string> address_of(const Context& context, const Found& found, const
                  near ? "did you mean " + std::string(*near) + "?" : "raftctl status lists the members");
 }
 
+namespace {
+
+/// A segment, or all of a log in their order: of wal/ or of the data directory that it lies in.
+Result<std::vector<std::string>> segments_of(io::Files& files, std::string path) {
+    std::error_code fault;
+    if (!std::filesystem::is_directory(path, fault)) return std::vector<std::string>{path};
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    if (std::filesystem::is_directory(path + "/wal", fault)) path += "/wal";
+    std::vector<std::string> paths;
+    int failed = 0;
+    for (const std::string& name : files.list(path, failed))
+        if (wal::segment_id_of(name)) paths.push_back(path + "/" + name);
+    if (paths.empty())
+        return error(Errc::not_found, path + " holds no segment", "raftctl debug wal NODE/data");
+    return paths;
+}
+
+}  // namespace
+
 Exit debug_wal(const Context& context, const DebugWalOptions& options) {
     io::asio::FileTable table;
     io::asio::PosixFiles files(table);
@@ -31,14 +53,19 @@ Exit debug_wal(const Context& context, const DebugWalOptions& options) {
     if (context.output == Output::json)
         return fail(context, error(Errc::bad_input, "a segment is a stream: it has no single document",
                                    "raftctl debug wal FILE -o jsonl"));
-    auto dumped = wal::dump_segment(files, options.file, form);
-    if (!dumped) return fail(context, dumped.error());
-    write_out(dumped->text);
-    if (dumped->damages != 0)
-        return finish_output(
-            context, fail(context, error(Errc::damaged, options.file + ": " +
-                                                            counted(dumped->damages, "damage") + " found")));
-    return finish_output(context, Exit::done);
+    auto paths = segments_of(files, options.file);
+    if (!paths) return fail(context, paths.error());
+    uint64_t damages = 0;
+    for (const std::string& path : *paths) {
+        auto dumped = wal::dump_segment(files, path, form);
+        if (!dumped) return fail(context, dumped.error());
+        write_out(dumped->text);
+        damages += dumped->damages;
+    }
+    if (damages == 0) return finish_output(context, Exit::done);
+    return finish_output(
+        context,
+        fail(context, error(Errc::damaged, options.file + ": " + counted(damages, "damage") + " found")));
 }
 
 Exit debug_dump(const Context& context, const DebugDumpOptions& options) {

@@ -1,15 +1,16 @@
 #include "cli/doctor.h"
 
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 
-#include "cli/deadline.h"
+#include "cli/disk_probe.h"
 #include "cli/local.h"
 #include "cli/ports.h"
 #include "conf/load.h"
@@ -24,65 +25,118 @@ constexpr const char* kWords[] = {"good", "warning", "bad"};
 struct Finding {
     Verdict verdict;
     std::string subject, what;
+    std::optional<Json> measured{};
 };
 using Findings = std::vector<Finding>;
 
-constexpr int kSyncs = 200, kBlockBytes = 4096;
-constexpr long kTmpfs = 0x01021994, kNfs = 0x6969, kFuse = 0x65735546;
+constexpr size_t kSyncsMax = 1000;
+constexpr Duration kSyncTimeMax = seconds(2), kHangsAfter = seconds(10);
+constexpr Duration kTooFast = microseconds(5);  // no disk, and no battery behind a cache, answers so soon
 
-/// Times of syncs of a small appended write, in ascending order; empty when the disk refused.
-std::vector<Duration> time_syncs(const std::string& folder) {
-    std::string path = folder + "/doctor.tmp";
-    int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file < 0) return {};
-    // As the log does: over zeros written before, so that a sync has no metadata to commit.
-    std::vector<char> zeros(size_t{kSyncs} * kBlockBytes);
-    bool good = ::pwrite(file, zeros.data(), zeros.size(), 0) == static_cast<ssize_t>(zeros.size()) &&
-                ::fsync(file) == 0;
-    std::vector<Duration> times;
-    for (int i = 0; i < kSyncs && good && !interrupted(); ++i) {
-        Deadline running(seconds(60));
-        good = ::pwrite(file, zeros.data(), kBlockBytes, i * kBlockBytes) == kBlockBytes &&
-               ::fdatasync(file) == 0;
-        if (good) times.push_back(running.passed());
-    }
-    ::close(file);
-    ::unlink(path.c_str());
-    std::sort(times.begin(), times.end());
-    return good ? times : std::vector<Duration>{};
+std::string read_text(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Where the log is written: the data directory, or the folder that it will be in.
+std::string place_of(const LocalMember& member) {
+    std::error_code fault;
+    const bool there = std::filesystem::is_directory(member.data_dir, fault);
+    return std::filesystem::canonical(there ? member.data_dir : member.folder, fault).string();
+}
+
+void say_sync(const LocalMember& member, const conf::NodeSettings& settings, const SyncTimes& times,
+              Findings& findings) {
+    const Duration p50 = times.at(500), p99 = times.at(990), p999 = times.at(999),
+                   worst = times.sorted.back();
+    const Duration least = election_timeout_for(p999);
+    const bool tight = settings.raft.election_timeout < least, too_fast = p50 < kTooFast;
+    Finding finding{tight || too_fast ? Verdict::warning : Verdict::good, member.spec.name, {}, {}};
+    finding.what = "a sync takes " + text_of_duration(p50) + ", p99 " + text_of_duration(p99) + ", worst " +
+                   text_of_duration(worst) + " of " + std::to_string(times.sorted.size()) +
+                   "; election_timeout can be " + text_of_duration(least) + " or more, and is " +
+                   text_of_duration(settings.raft.election_timeout);
+    if (tight) finding.what += ": set raft.election_timeout to that, on all members";
+    if (too_fast)
+        finding.what +=
+            "; no disk is that fast: its syncs do nothing, or end in a cache (libeatmydata, a "
+            "virtual disk in unsafe mode?)";
+    auto us = [](Duration time) { return static_cast<uint64_t>(time.ns / 1000); };
+    finding.measured = Json::object()
+                           .add("syncs", uint64_t{times.sorted.size()})
+                           .add("sync_p50_us", us(p50))
+                           .add("sync_p99_us", us(p99))
+                           .add("sync_p999_us", us(p999))
+                           .add("sync_max_us", us(worst))
+                           .add("election_timeout_ms", us(settings.raft.election_timeout) / 1000)
+                           .add("election_timeout_min_ms", us(least) / 1000);
+    findings.push_back(std::move(finding));
 }
 
 void check_sync(const LocalMember& member, const conf::NodeSettings& settings, Findings& findings) {
-    std::vector<Duration> times = time_syncs(member.folder);
-    if (times.empty()) {
-        findings.push_back(
-            {Verdict::bad, member.spec.name, "can't write and sync a file in " + member.folder});
-        return;
-    }
-    Duration median = times[times.size() / 2], slow = times[times.size() * 99 / 100], worst = times.back();
-    bool tight = settings.raft.election_timeout < worst * 10;
-    findings.push_back({tight ? Verdict::warning : Verdict::good, member.spec.name,
-                        "a sync takes " + text_of_duration(median) + ", p99 " + text_of_duration(slow) +
-                            ", worst " + text_of_duration(worst) + " of " + std::to_string(times.size()) +
-                            (tight ? "; raft.election_timeout should be 10 x the worst" : "")});
+    const std::string place = place_of(member);
+    const SyncTimes times = time_syncs(place, kSyncsMax, kSyncTimeMax, kHangsAfter);
+    if (times.hangs)
+        findings.push_back({Verdict::bad,
+                            member.spec.name,
+                            "the disk hangs: a sync in " + place + " isn't done after " +
+                                text_of_duration(kHangsAfter) + " (" + std::to_string(times.sorted.size()) +
+                                " were, before)",
+                            {}});
+    else if (times.sorted.empty() || !times.failure.empty())
+        findings.push_back({Verdict::bad,
+                            member.spec.name,
+                            "can't write and sync a file in " + place + ": " +
+                                (times.failure.empty() ? "no answer" : times.failure),
+                            {}});
+    else
+        say_sync(member, settings, times, findings);
 }
 
 void check_disk(const LocalMember& member, const conf::NodeSettings& settings, Findings& findings) {
+    const std::string place = place_of(member);
     struct statvfs room {};
-    struct statfs kind {};
-    if (::statvfs(member.folder.c_str(), &room) != 0 || ::statfs(member.folder.c_str(), &kind) != 0) return;
-    uint64_t free = uint64_t{room.f_bavail} * room.f_frsize;
-    bool full = free < settings.log.disk_free_min;
-    findings.push_back({full ? Verdict::bad : Verdict::good, member.spec.name,
-                        text_of_bytes(free) + " of disk are free" +
-                            (full ? ", less than log.disk_free_min (" +
-                                        text_of_bytes(settings.log.disk_free_min) + "): appends are refused"
-                                  : "")});
-    const char* why = kind.f_type == kTmpfs  ? "is in memory (tmpfs): a power cut loses it"
-                      : kind.f_type == kNfs  ? "is on NFS: locks and syncs aren't to be trusted"
-                      : kind.f_type == kFuse ? "is on a FUSE file system: make sure that it honours syncs"
-                                             : nullptr;
-    if (why != nullptr) findings.push_back({Verdict::warning, member.spec.name, member.folder + " " + why});
+    if (::statvfs(place.c_str(), &room) == 0) {
+        const uint64_t free = uint64_t{room.f_bavail} * room.f_frsize;
+        const std::string least = "log.disk_free_min (" + text_of_bytes(settings.log.disk_free_min) + ")";
+        const bool full = free < settings.log.disk_free_min, near = free < 2 * settings.log.disk_free_min;
+        findings.push_back(
+            {full   ? Verdict::bad
+             : near ? Verdict::warning
+                    : Verdict::good,
+             member.spec.name,
+             text_of_bytes(free) + " of disk are free" +
+                 (full   ? ", less than " + least + ": appends are refused"
+                  : near ? ", less than twice " + least
+                         : ""),
+             Json::object().add("free_bytes", free).add("disk_free_min", settings.log.disk_free_min)});
+        if (room.f_files != 0 && room.f_favail < 100)
+            findings.push_back({Verdict::bad,
+                                member.spec.name,
+                                place + " has room for " + std::to_string(room.f_favail) + " more files",
+                                {}});
+    }
+    const std::optional<Mount> mount = mount_of(read_text("/proc/self/mountinfo"), place);
+    if (!mount) return;
+    const std::optional<std::string> why = distrust(*mount);
+    findings.push_back({why ? Verdict::warning : Verdict::good, member.spec.name,
+                        place + " is on " + mount->type + (why ? ", which " + *why : ""),
+                        Json::object().add("type", mount->type).add("mount", mount->point)});
+}
+
+/// What a running member may open, and what one that is started from here may.
+void check_descriptors(const LocalMember& member, const conf::NodeSettings& settings, Findings& findings) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    uint64_t may = limit.rlim_max;
+    const pid_t process = running_process(member);
+    std::istringstream lines(process > 0 ? read_text("/proc/" + std::to_string(process) + "/limits") : "");
+    for (std::string line; std::getline(lines, line);)
+        if (line.starts_with("Max open files")) may = std::strtoull(line.c_str() + 14, nullptr, 10);
+    const uint64_t wanted = settings.limits.connections_max + 256u;
+    const std::string text = "may open " + (may == RLIM_INFINITY ? "any number of" : std::to_string(may)) +
+                             " files; limits.connections_max needs " + std::to_string(wanted);
+    findings.push_back({may < wanted ? Verdict::warning : Verdict::good, member.spec.name, text, {}});
 }
 
 void check_ports(const LocalMember& member, const conf::NodeSettings& settings, Findings& findings) {
@@ -130,12 +184,7 @@ void check_member(const LocalMember& member, Findings& findings) {
     check_ports(member, *settings, findings);
     check_disk(member, *settings, findings);
     check_sync(member, *settings, findings);
-    rlimit limit{};
-    uint64_t wanted = settings->limits.connections_max + 256u;
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < wanted)
-        findings.push_back({Verdict::warning, member.spec.name,
-                            "may open " + std::to_string(limit.rlim_max) +
-                                " files; limits.connections_max needs " + std::to_string(wanted)});
+    check_descriptors(member, *settings, findings);
 }
 
 void print(const Context& context, const Findings& findings) {
@@ -143,8 +192,10 @@ void print(const Context& context, const Findings& findings) {
     std::string text;
     for (const Finding& finding : findings) {
         const char* word = kWords[static_cast<size_t>(finding.verdict)];
-        list.add(
-            Json::object().add("verdict", word).add("subject", finding.subject).add("what", finding.what));
+        Json one = Json::object();
+        one.add("verdict", word).add("subject", finding.subject).add("what", finding.what);
+        if (finding.measured) one.add("measured", *finding.measured);
+        list.add(one);
         std::string head = word;
         head.resize(9, ' ');
         text += head + finding.subject + ": " + finding.what + "\n";

@@ -5,8 +5,8 @@
 
 namespace raftd::cli {
 
-/// Looks only; for the speed of a sync it writes one temporary file beside each data directory. Exit 1 when
-/// something is bad.
+/// Looks only; for the speed of a sync it writes a nameless file in each data directory, for 2 s at most.
+/// Exit 1 when something is bad.
 Exit doctor(const Context& context);
 
 }  // namespace raftd::cli

@@ -288,7 +288,7 @@ void add_looking(CLI::App& app, Line& line) {
     add_part(debug_command, line, "wal", "groups and entries of a segment, and what is damaged",
              "raftctl debug wal n1/data/wal/0000000000000001.wal\nraftctl debug wal FILE -o jsonl",
              [&line] { return debug_wal(line.context, line.wal); })
-        ->add_option("FILE", line.wal.file, "a file of NODE/data/wal")
+        ->add_option("FILE", line.wal.file, "a file of NODE/data/wal, or NODE/data for all of them")
         ->required();
     add_part(debug_command, line, "state", "the replicated state of a stopped member, as its disk has it",
              "raftctl debug state n1/data\nraftctl debug state n1/data -o json",

@@ -64,7 +64,7 @@ public:
         switch (form_of_header(window_.at(0, kBlockBytes), id_, header)) {
             case Form::zero:
                 dumped_.unused = true;
-                line("unused", 0)("file_bytes", window_.file_bytes());
+                line("unused", 0)("id", id_)("file_bytes", window_.file_bytes());
                 return finished();
             case Form::too_new:
                 damage(0, Part::header, "the header was written by a newer version");
