@@ -88,7 +88,7 @@ class Cluster:
         try:
             state = pathlib.Path(f"/proc/{self.pid(name)}/stat").read_text().rsplit(")", 1)[1].split()[0]
             return state != "Z"
-        except (OSError, ValueError):
+        except (OSError, ValueError, IndexError):  # the file is made, and then written
             return False
 
     def signal(self, name, number):

@@ -91,6 +91,7 @@ class Fsck(unittest.TestCase):
         self.stop()
         segment = self.data / "wal" / f"{1:016}.wal"
         archive = next((self.data / "snapshot").glob("*.zst"))
+        self.assertEqual(self.cluster.run("debug", "wal", "n1/data").stdout.count("segment at=0 "), 2)
         lines = self.cluster.run("debug", "wal", segment, "-o", "jsonl").stdout.splitlines()
         groups = [json.loads(line) for line in lines]
         entry = next(group["at"] for group in groups if group.get("entries")) + 128
