@@ -150,8 +150,9 @@ void advise(const Context& context, const std::vector<FsckReport>& reports, bool
             if (find.weight == Weight::damaged && !report.name.empty()) name = report.name;
         }
     if (damaged)
-        note(context, "hint: only the other members have what is damaged here: raftctl start " + name +
-                          ", and when it ends with 21, raftctl member replace " + name);
+        note(context,
+             "hint: only the other members have what is damaged here: raftctl start " + name +
+                 " fetches it from them where it can; when it ends with 21, raftctl member replace " + name);
     if (mendable && !repair)
         note(context, "hint: raftctl fsck --repair makes again what this directory can make by itself");
 }

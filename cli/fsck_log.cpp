@@ -54,6 +54,7 @@ wal::Options options_of(const FsckRun& run) {
     options.incarnation = run.identity->incarnation;
     options.base = run.current->base();
     options.segment_bytes = options.first_segment_bytes = kSegmentBytesMin;
+    options.holes = true;  // as a start does
     return options;
 }
 
@@ -135,11 +136,12 @@ void report_segments(FsckRun& run, const std::vector<SegmentLooked>& looked,
     }
     if (!whole) return;
     const wal::Recovered& found = whole->recovered;
-    run.report.facts.emplace_back("log", counted(whole->found.segments.size(), "segment") + ", entries " +
-                                             std::to_string(raw(found.base.index) + 1) + "-" +
-                                             std::to_string(raw(found.last.index)) + ", term " +
-                                             std::to_string(raw(found.hard.term)) + ", vote " +
-                                             std::to_string(raw(found.hard.vote)));
+    run.report.facts.emplace_back(
+        "log", counted(whole->found.segments.size(), "segment") + ", entries " +
+                   std::to_string(raw(found.base.index) + 1) + "-" + std::to_string(raw(found.last.index)) +
+                   ", term " + std::to_string(raw(found.hard.term)) + ", vote " +
+                   std::to_string(raw(found.hard.vote)) +
+                   (whole->found.holes.empty() ? "" : ", " + counted(whole->found.holes.size(), "hole")));
 }
 
 /// The parts of a segment that are still not as written.
