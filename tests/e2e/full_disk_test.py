@@ -118,7 +118,7 @@ class FullDisk(unittest.TestCase):
         cluster = self.cluster()
         draw = random.Random(5)
         with Load(cluster, writer_type=SlowWriter) as load:
-            for _ in range(4):
+            for _ in range(3):
                 load.progress(10)
                 hit = draw.sample(cluster.names, draw.choice((1, 1, 2, 3)))
                 for name in hit:

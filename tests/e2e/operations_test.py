@@ -60,6 +60,9 @@ class Operations(unittest.TestCase):
     def test_block_backup(self):
         self.run_block("backup", ends_in="demo-restored")
 
+    def test_block_fsck(self):
+        self.run_block("fsck")
+
     def test_block_transfer(self):
         self.run_block("transfer")
 
