@@ -21,8 +21,6 @@ constexpr uint64_t kSmallFileBytesMax = 16u << 20;
 constexpr std::string_view kNames[] = {"LOCK",     "identity.toml", "boots", "freeze",    "addresses",
                                        "snapshot", "wal",           "state", "admin.sock"};
 
-std::string number(uint64_t value) { return std::to_string(value); }
-
 /// A small file that must be there and that `parse` takes.
 template <class T>
 std::optional<T> look_at(FsckRun& run, const char* part, const std::string& name,
@@ -125,7 +123,7 @@ void fsck_identity(FsckRun& run) {
         report.name = run.identity->name;
         report.cluster = run.identity->cluster_name;
         report.facts.emplace_back("identity", report.name + " of " + report.cluster + ", id " +
-                                                  number(raw(run.identity->id)) + ", cluster " +
+                                                  std::to_string(raw(run.identity->id)) + ", cluster " +
                                                   to_hex(run.identity->cluster_id));
     }
     if (auto found = look_at<snapshot::BootsFile>(run, "boots", "boots", boots_in)) {
