@@ -51,7 +51,7 @@ void say_sync(const LocalMember& member, const conf::NodeSettings& settings, con
                    worst = times.sorted.back();
     const Duration least = election_timeout_for(p999);
     const bool tight = settings.raft.election_timeout < least, too_fast = p50 < kTooFast;
-    Ailment finding{tight || too_fast ? Verdict::warning : Verdict::good, member.spec.name, {}, {}};
+    Finding finding{tight || too_fast ? Verdict::warning : Verdict::good, member.spec.name, {}, {}};
     finding.what = "a sync takes " + text_of_duration(p50) + ", p99 " + text_of_duration(p99) + ", worst " +
                    text_of_duration(worst) + " of " + std::to_string(times.sorted.size()) +
                    "; election_timeout can be " + text_of_duration(least) + " or more, and is " +

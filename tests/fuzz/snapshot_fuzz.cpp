@@ -1,7 +1,7 @@
 // Any bytes as a snapshot's manifest, a state file, a genesis, or `boots`, by the first byte: refused, or the
 // same bytes again.
 #include "base/checksum.h"
-#include "snapshot/identity.h"
+#include "snapshot/boots.h"
 #include "snapshot/snapshot_dir.h"
 #include "tests/support/memory_files.h"
 
@@ -27,8 +27,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         whole.append(reinterpret_cast<const char*>(&sum), sizeof sum);
         auto boots = parse_boots(as_bytes(whole));
         if (!boots) return 0;
-        auto again = parse_boots(encode_boots(*boots));  // another format may have been read
-        if (!again || again->before != boots->before || again->peers != boots->peers) __builtin_trap();
+        const Boots& read = boots->boots;  // another format may have been read
+        auto again = parse_boots(encode_boots(read, boots->version));
+        if (!again || again->boots.before != read.before || again->boots.peers != read.peers)
+            __builtin_trap();
         return 0;
     }
     auto file = StateFile::parse(bytes, "state");
