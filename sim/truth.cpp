@@ -134,6 +134,7 @@ void Truth::after_turn(uint32_t number, const daemon::Node& node) {
     configs.turn(number);
     trimmed_ = std::max(trimmed_, node.state().first_lsn());
     member.last_before_turn = member.chains.size() - 1;
+    member.cut_to = UINT64_MAX;
     if (raw(end.index) + 1 != member.chains.size() || end.chain != member.chains.back())
         follow_log(number, member, node, end);
     Term led_before = member.role == Role::leader ? member.term : Term{};
@@ -193,6 +194,7 @@ void Truth::follow_log(uint32_t number, Member& member, const daemon::Node& node
             violated(number, "leads and cut its own log at " + std::to_string(keep));
         if (keep < raw(member.commit))
             violated(number, "cut its log at " + std::to_string(keep) + ", below its commit index");
+        member.cut_to = keep;
         reached_.hit(Reach::log_cut);
         reached_.hit(Reach::config_cut, configs.cut(number, keep));
         if (before - keep >= 10) reached_.hit(Reach::log_cut_long);

@@ -90,7 +90,8 @@ private:
     struct Member {
         bool alive = false, stale = false;
         std::vector<uint64_t> chains;  // of its log, by index; [0] is the base
-        uint64_t last_before_turn = 0;
+        // Of the newest turn: where it cut the log, if it did, and where the log ended before.
+        uint64_t cut_to = UINT64_MAX, last_before_turn = 0;
         Term term{};
         raft::Role role{};
         Index commit{}, applied{}, removed_at{};

@@ -25,7 +25,9 @@ void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHe
             said_term(from, Term{ok.term});
             Member& member = members_[from];
             // Of the term before, said in the very turn in which a new leader's message cut it off.
-            if (Term{ok.term} < member.term && ok.match <= member.last_before_turn) break;
+            if (Term{ok.term} < member.term && ok.match > member.cut_to &&
+                ok.match <= member.last_before_turn)
+                break;
             if (ok.match >= member.chains.size())
                 violated(from, "acknowledged entry " + std::to_string(ok.match) + " in term " +
                                    std::to_string(ok.term) + ", and its log ends at " +

@@ -1,5 +1,5 @@
 """A cluster that keeps a bounded part of what is written to it, watched: disk, memory, descriptors of each member, and
-what a start after kill -9 reads and replays. For e2e.bounded and scripts/soak-bounded."""
+what a start after kill -9 reads and replays. For e2e.bounded and `scripts/soak-cluster bounded`."""
 
 import dataclasses
 import json

@@ -1,5 +1,5 @@
 """Bounded (P7): with a standing policy a member's disk, memory, descriptors and restarts don't grow with what was ever
-written. A short cut of scripts/soak-bounded."""
+written. A short cut of `scripts/soak-cluster bounded`."""
 
 import unittest
 

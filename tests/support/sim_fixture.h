@@ -11,6 +11,25 @@
 
 namespace raftd::sim {
 
+/// Many archives in a short run.
+inline ClusterOptions small_archives() {
+    ClusterOptions options;
+    options.segment_bytes = 64u << 10;
+    options.buffer_bytes = 32u << 10;
+    options.wal_keep_bytes = 128u << 10;
+    options.state.archive = {.bytes = 16u << 10, .entries = 40};
+    return options;
+}
+/// As many, and no segment is kept below the newest snapshot.
+inline ClusterOptions no_log_kept() {
+    ClusterOptions options;
+    options.segment_bytes = 32u << 10;
+    options.buffer_bytes = 64u << 10;
+    options.wal_keep_bytes = 0;
+    options.state.archive = {.bytes = 16u << 10, .entries = 64};
+    return options;
+}
+
 struct SimFixture {
     Kernel kernel;
     SimNetwork network;
@@ -34,6 +53,15 @@ struct SimFixture {
     void start_all() {
         for (uint32_t i = 1; i <= cluster.count(); ++i) cluster.start(i);
         until([&] { return leader() != 0 && cluster.truth().committed() > 0; });
+    }
+    /// All members, and a client that appends 200 records a second, for so long.
+    void start_loaded(Duration time) {
+        start_all();
+        ClientLoad load;
+        load.appends_per_second = 200;
+        load.reads_per_second = 0;
+        start_writer(load);
+        run_for(time);
     }
     void start_writer(const ClientLoad& load) {
         writer = std::make_unique<SimClient>(kernel, network, ledger, reached, 1, cluster.names(), load);

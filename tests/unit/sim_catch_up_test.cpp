@@ -9,26 +9,10 @@
 namespace raftd::sim {
 namespace {
 
-/// Many small archives, and no segment is kept below the newest snapshot.
-ClusterOptions small() {
-    ClusterOptions options;
-    options.segment_bytes = 32u << 10;
-    options.buffer_bytes = 64u << 10;
-    options.wal_keep_bytes = 0;
-    options.state.archive.bytes = 16u << 10;
-    options.state.archive.entries = 64;
-    return options;
-}
-
 struct CatchUp : SimFixture {
-    explicit CatchUp(uint64_t seed, const ClusterOptions& options = small(), Duration lead = seconds(2))
+    explicit CatchUp(uint64_t seed, const ClusterOptions& options = no_log_kept(), Duration lead = seconds(2))
         : SimFixture(seed, options) {
-        start_all();
-        ClientLoad load;
-        load.appends_per_second = 200;
-        load.reads_per_second = 0;
-        start_writer(load);
-        run_for(lead);
+        start_loaded(lead);
     }
     uint64_t installed() const { return reached[Reach::snapshot_installed]; }
     bool needs_snapshot(uint32_t member, Index last) {
@@ -182,7 +166,7 @@ TEST(SimCatchUp, FromWhereverItStands) {
                 SCOPED_TRACE("keep " + std::to_string(keep) + " behind " +
                              std::to_string(static_cast<int>(behind)) + " meanwhile " +
                              std::to_string(static_cast<int>(meanwhile)));
-                ClusterOptions options = small();
+                ClusterOptions options = no_log_kept();
                 options.wal_keep_bytes = keep * options.segment_bytes;
                 options.transfer_part_bytes = 1024;
                 CatchUp cluster(++seed, options, behind == Behind::empty_log ? Duration{} : seconds(2));
@@ -201,7 +185,7 @@ TEST(SimCatchUp, FromWhereverItStands) {
 // An archive of many parts, and a member that is killed in the middle of it again and again: each time at
 // most what was under way is sent once more (and the first part of the file, which says whose it is).
 TEST(SimCatchUp, AnInterruptedTransferSendsNothingWholeAgain) {
-    ClusterOptions options = small();
+    ClusterOptions options = no_log_kept();
     options.state.archive = {.bytes = 256u << 10, .entries = 65'536};
     options.transfer_part_bytes = 512;
     CatchUp cluster(33, options);
@@ -239,7 +223,7 @@ TEST(SimCatchUp, AnInterruptedTransferSendsNothingWholeAgain) {
 
 // Archives end faster than the snapshot comes: what lies behind it must still be in the log when it is here.
 TEST(SimCatchUp, TheLogBehindASnapshotStaysWhileItIsFetched) {
-    ClusterOptions options = small();
+    ClusterOptions options = no_log_kept();
     options.transfer_part_bytes = 128;
     CatchUp cluster(34, options, seconds(5));
     const uint32_t member = cluster.follower();

@@ -10,27 +10,11 @@ namespace {
 
 constexpr uint64_t kHourMs = 3600 * 1000;
 
-ClusterOptions small() {
-    ClusterOptions options;
-    options.segment_bytes = 32u << 10;
-    options.buffer_bytes = 64u << 10;
-    options.wal_keep_bytes = 0;
-    options.state.archive = {.bytes = 16u << 10, .entries = 64};
-    return options;
-}
-
 struct SimFreeze : SimFixture, testing::Test {
     Talker talker{kernel, network, 190};
 
-    SimFreeze() : SimFixture(81, small()) {}
-    void SetUp() override {
-        start_all();
-        ClientLoad load;
-        load.appends_per_second = 200;
-        load.reads_per_second = 0;
-        start_writer(load);
-        run_for(seconds(3));
-    }
+    SimFreeze() : SimFixture(81, no_log_kept()) {}
+    void SetUp() override { start_loaded(seconds(3)); }
     pb::Frozen freeze(uint32_t member, uint64_t version, uint64_t for_ms) {
         pb::Request request;
         request.mutable_freeze()->set_version(version);

@@ -11,15 +11,6 @@
 namespace raftd::sim {
 namespace {
 
-ClusterOptions small_archives() {
-    ClusterOptions options;
-    options.segment_bytes = 64u << 10;
-    options.buffer_bytes = 32u << 10;
-    options.wal_keep_bytes = 128u << 10;
-    options.state.archive = {.bytes = 16u << 10, .entries = 40};
-    return options;
-}
-
 /// A save's bytes in memory.
 struct Tar final : client::SaveSink {
     std::string bytes;
@@ -36,14 +27,7 @@ struct SaveTest : SimFixture, testing::Test {
     SaveTest() : SimFixture(41, small_archives()) {}
     std::vector<std::unique_ptr<Talker>> talkers;
 
-    void SetUp() override {
-        start_all();
-        ClientLoad load;
-        load.appends_per_second = 200;
-        load.reads_per_second = 0;
-        start_writer(load);
-        run_for(seconds(5));
-    }
+    void SetUp() override { start_loaded(seconds(5)); }
     Talker& talk_to(uint32_t member) {
         talkers.push_back(
             std::make_unique<Talker>(kernel, network, 150 + static_cast<uint32_t>(talkers.size())));

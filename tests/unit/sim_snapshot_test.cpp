@@ -8,15 +8,6 @@
 namespace raftd::sim {
 namespace {
 
-ClusterOptions small_archives() {
-    ClusterOptions options;
-    options.segment_bytes = 64u << 10;
-    options.buffer_bytes = 32u << 10;
-    options.wal_keep_bytes = 128u << 10;
-    options.state.archive = {.bytes = 16u << 10, .entries = 40};
-    return options;
-}
-
 /// Who is down for a while must find the segments that it lacks.
 ClusterOptions long_segments() {
     ClusterOptions options = small_archives();
@@ -28,14 +19,7 @@ ClusterOptions long_segments() {
 struct SnapshotTest : SimFixture, testing::Test {
     explicit SnapshotTest(const ClusterOptions& options = small_archives()) : SimFixture(33, options) {}
 
-    void SetUp() override {
-        start_all();
-        ClientLoad load;
-        load.appends_per_second = 200;
-        load.reads_per_second = 0;
-        start_writer(load);
-        run_for(seconds(10));
-    }
+    void SetUp() override { start_loaded(seconds(10)); }
     Index snapshot_of(uint32_t member) const {
         const auto* snapshot = cluster.node(member)->snapshot();
         return snapshot == nullptr ? Index{} : snapshot->at.index;

@@ -17,14 +17,7 @@ ClusterOptions without_snapshots() {
 struct StateTest : SimFixture, testing::Test {
     StateTest() : SimFixture(21, without_snapshots()) {}
 
-    void SetUp() override {
-        start_all();
-        ClientLoad load;
-        load.appends_per_second = 200;
-        load.reads_per_second = 0;
-        start_writer(load);
-        run_for(seconds(4));
-    }
+    void SetUp() override { start_loaded(seconds(4)); }
 
     /// Where a member's state stands when it has just been started.
     Index applied_at_start(uint32_t member) {

@@ -8,27 +8,18 @@
 namespace raftd::sim {
 namespace {
 
-ClusterOptions small() {
-    ClusterOptions options;
-    options.segment_bytes = 32u << 10;
+ClusterOptions some_log_kept() {
+    ClusterOptions options = no_log_kept();
     options.buffer_bytes = 32u << 10;
     options.wal_keep_bytes = 96u << 10;
-    options.state.archive = {.bytes = 16u << 10, .entries = 64};
     return options;
 }
 
 struct SimVerify : SimFixture, testing::Test {
     Talker talker{kernel, network, 190};
 
-    SimVerify() : SimFixture(71, small()) {}
-    void SetUp() override {
-        start_all();
-        ClientLoad load;
-        load.appends_per_second = 200;
-        load.reads_per_second = 0;
-        start_writer(load);
-        run_for(seconds(5));
-    }
+    SimVerify() : SimFixture(71, some_log_kept()) {}
+    void SetUp() override { start_loaded(seconds(5)); }
     pb::Answer asked(uint32_t member, const pb::Request& request) {
         talker.be_client_of(Cluster::name_of(member));
         const uint32_t stream = talker.ask(request);
