@@ -5,9 +5,9 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <type_traits>
+
+#include "base/printable.h"
 
 namespace raftd {
 
@@ -30,41 +30,25 @@ void set_check_hook(CheckHook hook);
 using FatalHook = void (*)(ExitCode code, std::string_view why);
 void set_fatal_hook(FatalHook hook);
 
-[[noreturn]] void check_failed(const char* file, int line, const char* expression, const std::string& values);
+[[noreturn]] void check_failed(const char* file, int line, const char* expression);
+[[noreturn]] void check_failed(const char* file, int line, const char* expression, const Printable& a,
+                               const Printable& b);
 [[noreturn]] void fatal(ExitCode code, std::string_view why);
-
-namespace detail {
-template <class T>
-std::string printable(const T& value) {
-    if constexpr (std::is_enum_v<T>)
-        return std::to_string(static_cast<std::underlying_type_t<T>>(value));
-    else if constexpr (std::is_arithmetic_v<T>)
-        return std::to_string(value);
-    else if constexpr (std::is_convertible_v<T, std::string_view>)
-        return std::string(std::string_view(value));
-    else
-        return "?";
-}
-template <class A, class B>
-std::string printable_pair(const A& a, const B& b) {
-    return printable(a) + " vs " + printable(b);
-}
-}  // namespace detail
 
 }  // namespace raftd
 
-#define CHECK(condition)                                               \
-    do {                                                               \
-        if (!(condition)) [[unlikely]]                                 \
-            ::raftd::check_failed(__FILE__, __LINE__, #condition, {}); \
+#define CHECK(condition)                                           \
+    do {                                                           \
+        if (!(condition)) [[unlikely]]                             \
+            ::raftd::check_failed(__FILE__, __LINE__, #condition); \
     } while (false)
-#define RAFTD_CHECK_OP(a, op, b)                                                        \
-    do {                                                                                \
-        const auto& check_a_ = (a);                                                     \
-        const auto& check_b_ = (b);                                                     \
-        if (!(check_a_ op check_b_)) [[unlikely]]                                       \
-            ::raftd::check_failed(__FILE__, __LINE__, #a " " #op " " #b,                \
-                                  ::raftd::detail::printable_pair(check_a_, check_b_)); \
+#define RAFTD_CHECK_OP(a, op, b)                                                                          \
+    do {                                                                                                  \
+        const auto& check_a_ = (a);                                                                       \
+        const auto& check_b_ = (b);                                                                       \
+        if (!(check_a_ op check_b_)) [[unlikely]]                                                         \
+            ::raftd::check_failed(__FILE__, __LINE__, #a " " #op " " #b, ::raftd::printable_of(check_a_), \
+                                  ::raftd::printable_of(check_b_));                                       \
     } while (false)
 #define CHECK_EQ(a, b) RAFTD_CHECK_OP(a, ==, b)
 #define CHECK_NE(a, b) RAFTD_CHECK_OP(a, !=, b)
@@ -73,7 +57,7 @@ std::string printable_pair(const A& a, const B& b) {
 #define CHECK_GE(a, b) RAFTD_CHECK_OP(a, >=, b)
 #define CHECK_GT(a, b) RAFTD_CHECK_OP(a, >, b)
 #define CHECK_IMPLIES(a, b) CHECK(!(a) || (b))
-#define UNREACHABLE() ::raftd::check_failed(__FILE__, __LINE__, "unreachable", {})
+#define UNREACHABLE() ::raftd::check_failed(__FILE__, __LINE__, "unreachable")
 #ifdef RAFTD_DCHECK
 #define DCHECK(condition) CHECK(condition)
 #else

@@ -2,6 +2,14 @@
 
 namespace raftd {
 
+void LogLine::put(std::string_view key, const Printable& value) {
+    line_.append(" ").append(key).append("=");
+    if (value.kind == Printable::Kind::text)
+        quote(value.text);
+    else
+        line_ += to_string(value);
+}
+
 void LogLine::quote(std::string_view text) {
     bool plain = !text.empty();
     for (char c : text)

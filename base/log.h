@@ -2,11 +2,11 @@
 // where lines go and stamps the time; the builder costs nothing when the level is off.
 #pragma once
 
-#include <charconv>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <type_traits>
+
+#include "base/printable.h"
 
 namespace raftd {
 
@@ -35,20 +35,14 @@ public:
 
     template <class T>
     LogLine& operator()(std::string_view key, const T& value) {
-        if (sink_ == nullptr) return *this;
-        line_.append(" ").append(key).append("=");
-        if constexpr (std::is_same_v<T, bool>)
-            line_ += value ? "true" : "false";
-        else if constexpr (std::is_enum_v<T>)
-            line_ += std::to_string(static_cast<std::underlying_type_t<T>>(value));
-        else if constexpr (std::is_arithmetic_v<T>)
-            line_ += std::to_string(value);
-        else
-            quote(std::string_view(value));
+        static_assert(std::is_arithmetic_v<T> || std::is_enum_v<T> ||
+                      std::is_convertible_v<const T&, std::string_view>);
+        if (sink_ != nullptr) put(key, printable_of(value));
         return *this;
     }
 
 private:
+    void put(std::string_view key, const Printable& value);
     void quote(std::string_view text);  // quotes and escapes only when a reader would need it
 
     LogSink* sink_;

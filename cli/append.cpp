@@ -11,7 +11,7 @@
 namespace raftd::cli {
 namespace {
 
-constexpr size_t kReadBytes = 256u << 10;
+constexpr size_t kInputBytes = 256u << 10;
 constexpr uint64_t kSummaryFrom = 1000;  // fewer records need none: their LSNs are on the screen
 
 /// Sequences of one producer whose outcome isn't known.
@@ -222,7 +222,7 @@ private:
     }
 
     void take_input(int input) {
-        std::string buffer(kReadBytes, '\0');
+        std::string buffer(kInputBytes, '\0');
         std::vector<ByteView> records;
         while (!stop() && !input_error_) {
             if (!turn(input)) continue;

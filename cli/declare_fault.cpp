@@ -5,13 +5,11 @@
 namespace raftd::cli {
 namespace {
 
-using Part = CLI::App*;
-
-void add_node(Part part, FaultOptions& options) {
+void add_node(CLI::App* part, FaultOptions& options) {
     part->add_option("NODE", options.node, "member whose links it is")->required();
 }
 
-void add_ways(Part part, FaultOptions& options) {
+void add_ways(CLI::App* part, FaultOptions& options) {
     part->add_option("--to", options.to, "only what it sends to these members; default: all, both ways")
         ->delimiter(',')
         ->type_name("NAME")
@@ -22,7 +20,7 @@ void add_ways(Part part, FaultOptions& options) {
         ->allow_extra_args(false);
 }
 
-CLI::Option* add_time(Part part, const std::string& name, Duration& into, const std::string& what) {
+CLI::Option* add_time(CLI::App* part, const std::string& name, Duration& into, const std::string& what) {
     return part
         ->add_option_function<std::string>(
             name, [&into](const std::string& text) { into = *conf::parse_duration(text); }, what)
@@ -33,27 +31,27 @@ CLI::Option* add_time(Part part, const std::string& name, Duration& into, const 
         ->type_name("DUR");
 }
 
-void add_lasting(Part part, FaultOptions& options) {
+void add_lasting(CLI::App* part, FaultOptions& options) {
     add_ways(part, options);
     add_time(part, "--for", options.lasts, "it ends by itself after that; 10ms to 1h, default 1m");
 }
 
-void add_percent(Part part, FaultOptions& options) {
+void add_percent(CLI::App* part, FaultOptions& options) {
     part->add_option("PERCENT", options.percent, "of its messages, chosen at random")->required();
 }
 
 }  // namespace
 
 void add_faults(CLI::App& app, Line& line) {
-    Part command =
+    CLI::App* command =
         add_command(app, line, {"fault", "disconnect|drop|...", "looking", "test clusters: worsens links"},
                     "raftctl fault disconnect n2 --to n1 --for 10s\nraftctl fault clear n2", nullptr);
     command->require_subcommand(1);
     FaultOptions& options = line.fault;
     auto part = [&](const std::string& name, FaultWord word, const std::string& summary,
                     const std::string& examples) {
-        Part added = add_part(command, line, name, summary, examples,
-                              [&line, word] { return fault(line.context, word, line.fault); });
+        CLI::App* added = add_part(command, line, name, summary, examples,
+                                   [&line, word] { return fault(line.context, word, line.fault); });
         add_node(added, options);
         return added;
     };
@@ -63,16 +61,16 @@ void add_faults(CLI::App& app, Line& line) {
     add_ways(part("reconnect", FaultWord::reconnect, "ends a disconnect",
                   "raftctl fault reconnect n2\nraftctl fault reconnect n2 --from n1"),
              options);
-    Part drop = part("drop", FaultWord::drop, "some of its messages are lost",
-                     "raftctl fault drop n2 20\nraftctl fault drop n2 100 --to n1 --for 5s");
+    CLI::App* drop = part("drop", FaultWord::drop, "some of its messages are lost",
+                          "raftctl fault drop n2 20\nraftctl fault drop n2 100 --to n1 --for 5s");
     add_percent(drop, options);
     add_lasting(drop, options);
-    Part delay = part("delay", FaultWord::delay, "its messages are late, in order",
-                      "raftctl fault delay n2 200ms\nraftctl fault delay n2 1s --from n1");
+    CLI::App* delay = part("delay", FaultWord::delay, "its messages are late, in order",
+                           "raftctl fault delay n2 200ms\nraftctl fault delay n2 1s --from n1");
     add_time(delay, "DELAY", options.delay, "1us to 1m, each way")->required();
     add_lasting(delay, options);
-    Part duplicate = part("duplicate", FaultWord::duplicate, "some of its messages come twice",
-                          "raftctl fault duplicate n2 30\nraftctl fault duplicate n2 100 --for 5s");
+    CLI::App* duplicate = part("duplicate", FaultWord::duplicate, "some of its messages come twice",
+                               "raftctl fault duplicate n2 30\nraftctl fault duplicate n2 100 --for 5s");
     add_percent(duplicate, options);
     add_lasting(duplicate, options);
     part("timeout", FaultWord::timeout, "it campaigns at once, as if the leader had asked it to",

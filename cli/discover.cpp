@@ -58,19 +58,19 @@ const char* variable(const char* name) {
     return value == nullptr || *value == '\0' ? nullptr : value;
 }
 
-struct Place {
+struct FoundPlace {
     fs::path path;
     std::string origin;
 };
 
 /// Where the cluster.toml is said to be, or found above.
-Result<Place> find_place(const Context& context) {
-    if (!context.cluster.empty()) return Place{context.cluster, "--cluster"};
-    if (const char* value = variable("RAFTCTL_CLUSTER")) return Place{value, "$RAFTCTL_CLUSTER"};
+Result<FoundPlace> find_place(const Context& context) {
+    if (!context.cluster.empty()) return FoundPlace{context.cluster, "--cluster"};
+    if (const char* value = variable("RAFTCTL_CLUSTER")) return FoundPlace{value, "$RAFTCTL_CLUSTER"};
     std::error_code fault;
     for (fs::path folder = fs::current_path(fault);; folder = folder.parent_path()) {
         fs::path file = folder / kFileName;
-        if (fs::exists(file, fault)) return Place{file, file.string()};
+        if (fs::exists(file, fault)) return FoundPlace{file, file.string()};
         if (folder == folder.parent_path()) break;
     }
     return error(Errc::not_found, "no cluster: there is no cluster.toml in this folder or one above it",

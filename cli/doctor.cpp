@@ -22,12 +22,12 @@ namespace {
 enum class Verdict : uint8_t { good, warning, bad };
 constexpr const char* kWords[] = {"good", "warning", "bad"};
 
-struct Finding {
+struct Ailment {
     Verdict verdict;
     std::string subject, what;
     std::optional<Json> measured{};
 };
-using Findings = std::vector<Finding>;
+using Findings = std::vector<Ailment>;
 
 constexpr size_t kSyncsMax = 1000;
 constexpr Duration kSyncTimeMax = seconds(2), kHangsAfter = seconds(10);
@@ -51,7 +51,7 @@ void say_sync(const LocalMember& member, const conf::NodeSettings& settings, con
                    worst = times.sorted.back();
     const Duration least = election_timeout_for(p999);
     const bool tight = settings.raft.election_timeout < least, too_fast = p50 < kTooFast;
-    Finding finding{tight || too_fast ? Verdict::warning : Verdict::good, member.spec.name, {}, {}};
+    Ailment finding{tight || too_fast ? Verdict::warning : Verdict::good, member.spec.name, {}, {}};
     finding.what = "a sync takes " + text_of_duration(p50) + ", p99 " + text_of_duration(p99) + ", worst " +
                    text_of_duration(worst) + " of " + std::to_string(times.sorted.size()) +
                    "; election_timeout can be " + text_of_duration(least) + " or more, and is " +
@@ -190,7 +190,7 @@ void check_member(const LocalMember& member, Findings& findings) {
 void print(const Context& context, const Findings& findings) {
     Json list = Json::array();
     std::string text;
-    for (const Finding& finding : findings) {
+    for (const Ailment& finding : findings) {
         const char* word = kWords[static_cast<size_t>(finding.verdict)];
         Json one = Json::object();
         one.add("verdict", word).add("subject", finding.subject).add("what", finding.what);
@@ -221,7 +221,7 @@ Exit doctor(const Context& context) {
     if (interrupted()) return Exit::interrupted;
     print(context, findings);
     bool bad = std::any_of(findings.begin(), findings.end(),
-                           [](const Finding& f) { return f.verdict == Verdict::bad; });
+                           [](const Ailment& f) { return f.verdict == Verdict::bad; });
     return finish_output(context, bad ? Exit::failed : Exit::done);
 }
 

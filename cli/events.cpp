@@ -11,15 +11,15 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kAskTimeout = seconds(1), kPollInterval = milliseconds(200);
+constexpr Duration kEventsAskTimeout = seconds(1), kEventsInterval = milliseconds(200);
 
-struct Entry {
+struct EventEntry {
     int64_t time_ms;
     std::string member, line;
 };
 
 /// How far each process was read; a restart begins anew.
-struct Place {
+struct EventPlace {
     uint64_t boot = 0, number = 0;
 };
 
@@ -33,7 +33,7 @@ std::string text_of_time(int64_t time_ms) {
     return std::string(text, length) + "." + millis.substr(1) + "Z";
 }
 
-std::string json_of(const Entry& entry) {
+std::string json_of(const EventEntry& entry) {
     Json fields = Json::object();
     auto pairs = event_fields(entry.line);
     for (size_t i = 1; i < pairs.size(); ++i) fields.add(pairs[i].first, std::string_view(pairs[i].second));
@@ -46,19 +46,19 @@ std::string json_of(const Entry& entry) {
         .text();
 }
 
-class Reader {
+class EventReader {
 public:
-    Reader(const Found& found, const EventsOptions& options) : found_(found), options_(options) {}
+    EventReader(const Found& found, const EventsOptions& options) : found_(found), options_(options) {}
 
     /// What is new since the last call, in order of time. Errors: unreachable (nobody answered).
-    Result<std::vector<Entry>> read() {
+    Result<std::vector<EventEntry>> read() {
         std::vector<std::string> endpoints = addresses();
-        std::vector<Entry> entries;
+        std::vector<EventEntry> entries;
         bool answered = false;
         for (const std::string& endpoint : endpoints) answered |= read_one(endpoint, entries);
         if (!answered) return error(Errc::unreachable, "no member of the cluster answered", "raftctl start");
         std::stable_sort(entries.begin(), entries.end(),
-                         [](const Entry& a, const Entry& b) { return a.time_ms < b.time_ms; });
+                         [](const EventEntry& a, const EventEntry& b) { return a.time_ms < b.time_ms; });
         return entries;
     }
     Result<void> check_names() const {
@@ -72,7 +72,7 @@ public:
 private:
     std::vector<std::string> addresses() {
         std::vector<std::string> endpoints;
-        for (const MemberView& member : observe(found_, kAskTimeout).members) {
+        for (const MemberView& member : observe(found_, kEventsAskTimeout).members) {
             known_[member.name] = member.client;
             bool wanted = options_.nodes.empty() ||
                           std::count(options_.nodes.begin(), options_.nodes.end(), member.name) != 0;
@@ -81,15 +81,15 @@ private:
         return endpoints;
     }
 
-    bool read_one(const std::string& endpoint, std::vector<Entry>& into) {
-        Place& place = places_[endpoint];
+    bool read_one(const std::string& endpoint, std::vector<EventEntry>& into) {
+        EventPlace& place = places_[endpoint];
         for (bool more = true; more;) {
             pb::Request request;
             request.mutable_events()->set_after(place.number);
             request.mutable_events()->set_boot(place.boot);
             std::optional<ClusterId> id;
             if (found_.spec) id = found_.spec->id;
-            MemberAnswer told = ask_each({endpoint}, request, kAskTimeout, id).front();
+            MemberAnswer told = ask_each({endpoint}, request, kEventsAskTimeout, id).front();
             if (!told.answer || !told.answer->has_events()) return false;
             const pb::Events& events = told.answer->events();
             place.boot = events.boot();
@@ -104,14 +104,14 @@ private:
 
     const Found& found_;
     const EventsOptions& options_;
-    std::map<std::string, Place> places_;
+    std::map<std::string, EventPlace> places_;
     std::map<std::string, std::string> known_;  // name to address
 };
 
-bool show(const Context& context, const std::vector<Entry>& entries, size_t first) {
+bool show(const Context& context, const std::vector<EventEntry>& entries, size_t first) {
     std::string text;
     for (size_t i = first; i < entries.size(); ++i) {
-        const Entry& entry = entries[i];
+        const EventEntry& entry = entries[i];
         text += context.output == Output::text
                     ? text_of_time(entry.time_ms) + "  " + entry.member + "  " + printable(entry.line)
                     : json_of(entry);
@@ -148,7 +148,7 @@ Exit events(const Context& context, const EventsOptions& options) {
                                    "raftctl events -f -o jsonl"));
     auto found = find_cluster(context);
     if (!found) return fail(context, found.error());
-    Reader reader(*found, options);
+    EventReader reader(*found, options);
     auto first = reader.read();
     if (auto names = reader.check_names(); first && !names) return fail(context, names.error());
     if (!first) return fail(context, first.error());
@@ -162,7 +162,7 @@ Exit events(const Context& context, const EventsOptions& options) {
     }
     bool wanted = show(context, *first, skip);
     while (options.follow && wanted) {
-        if (!pause_for(kPollInterval)) return Exit::interrupted;
+        if (!pause_for(kEventsInterval)) return Exit::interrupted;
         if (auto more = reader.read()) wanted = show(context, *more, 0);
     }
     return finish_output(context, Exit::done);

@@ -14,7 +14,7 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kAskTimeout = milliseconds(500);
+constexpr Duration kFailoverAskTimeout = milliseconds(500);
 constexpr int kRecordBytes = 64;
 
 /// An open loop of appends that never pauses while something else is waited for.
@@ -122,7 +122,7 @@ private:
     Result<MemberView> healthy_leader() {
         ClusterView view;
         auto healthy = [&] {
-            view = observe(found_, kAskTimeout);
+            view = observe(found_, kFailoverAskTimeout);
             return view.state == State::healthy;
         };
         if (!load_.until(context_.timeout, healthy))
@@ -171,7 +171,7 @@ private:
         request.mutable_transfer_leader()->set_to(others[random_.below(others.size())]);
         Term before = load_.term;
         load_.watch();
-        MemberAnswer answer = std::move(ask_each({leader.client}, request, kAskTimeout).front());
+        MemberAnswer answer = std::move(ask_each({leader.client}, request, kFailoverAskTimeout).front());
         if (!answer.answer || answer.answer->has_error())
             return error(Errc::unavailable,
                          leader.name + " didn't hand over: " +

@@ -9,21 +9,21 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kAskTimeout = seconds(2);
+constexpr Duration kFreezeAskTimeout = seconds(2);
 constexpr Duration kShortest = seconds(1), kLongest = seconds(7 * 24 * 3600);
 
-struct Asked {
+struct FreezeAnswer {
     std::string name, client, failure;
     std::optional<pb::Frozen> frozen;
 };
 
-void ask(std::vector<Asked>& members, const pb::Request& request, const Context& context,
+void ask(std::vector<FreezeAnswer>& members, const pb::Request& request, const Context& context,
          std::optional<ClusterId> cluster) {
     std::vector<std::string> endpoints;
-    for (const Asked& member : members) endpoints.push_back(member.client);
+    for (const FreezeAnswer& member : members) endpoints.push_back(member.client);
     const auto answers = ask_each(endpoints, request, context.timeout, cluster);
     for (size_t i = 0; i < members.size(); ++i) {
-        Asked& member = members[i];
+        FreezeAnswer& member = members[i];
         member.frozen.reset();
         member.failure.clear();
         if (answers[i].answer && answers[i].answer->has_frozen())
@@ -36,9 +36,9 @@ void ask(std::vector<Asked>& members, const pb::Request& request, const Context&
     }
 }
 
-void print(const Context& context, const std::vector<Asked>& members) {
+void print(const Context& context, const std::vector<FreezeAnswer>& members) {
     Json list = Json::array();
-    for (const Asked& member : members) {
+    for (const FreezeAnswer& member : members) {
         Json one = Json::object();
         one.add("name", member.name);
         if (member.frozen)
@@ -62,31 +62,31 @@ Exit run(const Context& context, uint64_t for_ms) {
     if (!found) return fail(context, found.error());
     std::optional<ClusterId> cluster;
     if (found->spec) cluster = found->spec->id;
-    std::vector<Asked> members;
-    for (const MemberView& member : observe(*found, std::min(context.timeout, kAskTimeout)).members)
+    std::vector<FreezeAnswer> members;
+    for (const MemberView& member : observe(*found, std::min(context.timeout, kFreezeAskTimeout)).members)
         members.push_back({member.name, member.client, {}, {}});
     pb::Request request;
     request.mutable_freeze();
     ask(members, request, context, cluster);
     // Above all that is known, so that it counts whoever tells whom.
     uint64_t version = 0;
-    for (const Asked& member : members)
+    for (const FreezeAnswer& member : members)
         if (member.frozen) version = std::max(version, member.frozen->version());
     request.mutable_freeze()->set_version(version + 1);
     request.mutable_freeze()->set_for_ms(for_ms);
     ask(members, request, context, cluster);
     if (interrupted()) return Exit::interrupted;
     const auto told = std::count_if(members.begin(), members.end(),
-                                    [](const Asked& member) { return member.frozen.has_value(); });
+                                    [](const FreezeAnswer& member) { return member.frozen.has_value(); });
     if (told == 0) {
         std::vector<Tried> tried;
-        for (const Asked& member : members) tried.push_back({member.client, member.failure});
+        for (const FreezeAnswer& member : members) tried.push_back({member.client, member.failure});
         return fail(context, error(Errc::unreachable, "no member of the cluster answered", "raftctl start"),
                     {}, tried);
     }
     print(context, members);
     if (told == static_cast<std::ptrdiff_t>(members.size())) return finish_output(context, Exit::done);
-    for (const Asked& member : members)
+    for (const FreezeAnswer& member : members)
         if (!member.frozen)
             note(context, "warning: " + member.name + ": " + member.failure +
                               "; the others tell it once it is connected to one of them");

@@ -17,8 +17,8 @@ namespace raftd::cli {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr Duration kAskTimeout = seconds(3), kPollInterval = milliseconds(50);
-constexpr uint32_t kClientsAbovePeers = 100;
+constexpr Duration kJoinAskTimeout = seconds(3), kJoinInterval = milliseconds(50);
+constexpr uint32_t kJoinedClientsAbovePeers = 100;
 
 /// Where a new member is to be found: as asked, else free ports of this machine.
 Result<conf::MemberSpec> place(const MemberAddOptions& options, const Found& found,
@@ -39,17 +39,17 @@ Result<conf::MemberSpec> place(const MemberAddOptions& options, const Found& fou
                 first = std::max(first, address->port + 1u);
             }
         TRY(peer, free_port(host, first));
-        TRY(client, free_port(host, peer + kClientsAbovePeers));
+        TRY(client, free_port(host, peer + kJoinedClientsAbovePeers));
         member.peer = conf::text_of(conf::HostPort{host, peer});
         member.client = options.client.empty() ? conf::text_of(conf::HostPort{host, client}) : options.client;
         return member;
     }
     auto peer = conf::parse_host_port(options.peer);
-    if (!peer || peer->port > 65535 - kClientsAbovePeers)
+    if (!peer || peer->port > 65535 - kJoinedClientsAbovePeers)
         return error(Errc::bad_input, "--peer `" + options.peer + "` is not HOST:PORT",
                      "raftctl member add n4 --peer 10.0.0.4:7101, or --local for this machine");
     member.peer = conf::text_of(*peer);
-    peer->port = static_cast<uint16_t>(peer->port + kClientsAbovePeers);
+    peer->port = static_cast<uint16_t>(peer->port + kJoinedClientsAbovePeers);
     member.client = options.client.empty() ? conf::text_of(*peer) : options.client;
     if (!conf::parse_host_port(member.client))
         return error(Errc::bad_input, "--client `" + member.client + "` is not HOST:PORT");
@@ -128,7 +128,7 @@ Result<NodeId> who_is_there(const Context& context, const conf::MemberSpec& memb
     request.mutable_status();
     Deadline deadline(std::min(context.timeout, seconds(5)));
     for (;;) {
-        MemberAnswer told = ask_each({member.client}, request, kAskTimeout, cluster).front();
+        MemberAnswer told = ask_each({member.client}, request, kJoinAskTimeout, cluster).front();
         if (told.has_status()) {
             if (told.answer->status().name() != member.name)
                 return error(
@@ -143,7 +143,7 @@ Result<NodeId> who_is_there(const Context& context, const conf::MemberSpec& memb
                 member.name + " at " + member.client + ": " + told.failure + "; the members were not changed",
                 "make its folder with `raftctl member add " + member.name + " --peer " + member.peer +
                     " --make-folder DIR`, move it there, start it, and add it again");
-        if (!pause_for(kPollInterval)) return error(Errc::failed, "interrupted; nothing was changed");
+        if (!pause_for(kJoinInterval)) return error(Errc::failed, "interrupted; nothing was changed");
     }
 }
 

@@ -11,7 +11,7 @@
 namespace raftd::cli {
 namespace {
 
-struct Entry {
+struct LogEntry {
     std::string time, member, line;
 };
 
@@ -29,11 +29,11 @@ std::string time_of(const std::string& line) {
 }
 
 /// Reads on from where it stopped; begins anew when the file was put aside.
-class Reader {
+class LogFileReader {
 public:
-    explicit Reader(const LocalMember& member) : member_(member) {}
+    explicit LogFileReader(const LocalMember& member) : member_(member) {}
 
-    void read(std::vector<Entry>& into) {
+    void read(std::vector<LogEntry>& into) {
         struct stat now {};
         if (::stat(member_.log_file().c_str(), &now) != 0) return;
         if (now.st_ino != inode_ || now.st_size < at_) at_ = 0, inode_ = now.st_ino;
@@ -53,13 +53,13 @@ private:
     std::string time_;
 };
 
-void show(const Context& context, std::vector<Entry>& entries, size_t count) {
+void show(const Context& context, std::vector<LogEntry>& entries, size_t count) {
     std::stable_sort(entries.begin(), entries.end(),
-                     [](const Entry& a, const Entry& b) { return a.time < b.time; });
+                     [](const LogEntry& a, const LogEntry& b) { return a.time < b.time; });
     size_t first = entries.size() - std::min(entries.size(), count);
     std::string text;
     for (size_t i = first; i < entries.size(); ++i) {
-        const Entry& entry = entries[i];
+        const LogEntry& entry = entries[i];
         if (context.output == Output::text)
             text += entry.member + "  " + printable(entry.line) + "\n";
         else
@@ -80,13 +80,13 @@ Exit logs(const Context& context, const LogsOptions& options) {
     if (!found) return fail(context, found.error());
     auto members = local_members(*found, options.nodes);
     if (!members) return fail(context, members.error());
-    std::vector<Reader> readers(members->begin(), members->end());
-    std::vector<Entry> entries;
-    for (Reader& reader : readers) reader.read(entries);
+    std::vector<LogFileReader> readers(members->begin(), members->end());
+    std::vector<LogEntry> entries;
+    for (LogFileReader& reader : readers) reader.read(entries);
     show(context, entries, options.lines);
     while (options.follow && write_out("")) {
         if (!pause_for(milliseconds(100))) return Exit::interrupted;
-        for (Reader& reader : readers) reader.read(entries);
+        for (LogFileReader& reader : readers) reader.read(entries);
         if (!entries.empty()) show(context, entries, entries.size());
     }
     return finish_output(context, Exit::done);

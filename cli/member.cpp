@@ -12,7 +12,7 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kAskTimeout = seconds(3), kPollInterval = milliseconds(50);
+constexpr Duration kMemberAskTimeout = seconds(3), kMemberInterval = milliseconds(50);
 
 /// Changes each of the named members; who isn't there is an error unless `absent_is_done`.
 Exit change_named(const Context& context, const std::vector<std::string>& names, bool absent_is_done,
@@ -102,7 +102,7 @@ Exit transfer_leader(const Context& context, const TransferOptions& options) {
     if (!found) return fail(context, found.error());
     auto list = settled_members(context, *found);
     if (!list) return fail_change(context, list.error());
-    ClusterView view = observe(*found, kAskTimeout);
+    ClusterView view = observe(*found, kMemberAskTimeout);
     uint64_t from = view.leader == nullptr ? 0 : view.leader->id, to = 0, best = 0;
     if (!options.to.empty()) {
         const pb::MemberInfo* target = find_name(*list, options.to);
@@ -134,8 +134,8 @@ Exit transfer_leader(const Context& context, const TransferOptions& options) {
                                        "leadership didn't move: the member isn't caught up, or its disk is "
                                        "full or slow",
                                        "raftctl status"));
-        if (!pause_for(kPollInterval)) return Exit::interrupted;
-        view = observe(*found, kAskTimeout);
+        if (!pause_for(kMemberInterval)) return Exit::interrupted;
+        view = observe(*found, kMemberAskTimeout);
     }
     note(context, closing_sentence(view));
     if (context.output != Output::text)

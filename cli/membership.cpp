@@ -15,7 +15,7 @@ namespace raftd::cli {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr Duration kAskTimeout = seconds(3), kPollInterval = milliseconds(50);
+constexpr Duration kChangeAskTimeout = seconds(3), kChangeInterval = milliseconds(50);
 
 std::optional<ClusterId> id_of(const Found& found) {
     if (!found.spec) return std::nullopt;
@@ -72,7 +72,7 @@ private:
     uint64_t last_ = 0;
 };
 
-Error interrupted_error() { return error(Errc::failed, "interrupted; what has begun goes on by itself"); }
+Error interrupted_change() { return error(Errc::failed, "interrupted; what has begun goes on by itself"); }
 
 void show_progress(const Context& context, const ClusterView& view, const Wanted& wanted,
                    std::string& shown) {
@@ -93,9 +93,10 @@ Result<pb::Answer> ask_leader(const Context& context, const Found& found, const 
     Deadline deadline(context.timeout);
     Error last = error(Errc::unavailable, "no leader", "raftctl status");
     for (;;) {
-        ClusterView view = observe(found, kAskTimeout);
+        ClusterView view = observe(found, kChangeAskTimeout);
         if (view.leader != nullptr) {
-            MemberAnswer told = ask_each({view.leader->client}, request, kAskTimeout, id_of(found)).front();
+            MemberAnswer told =
+                ask_each({view.leader->client}, request, kChangeAskTimeout, id_of(found)).front();
             if (!told.answer)
                 last = error(Errc::unavailable, view.leader->name + ": " + told.failure, "raftctl status");
             else if (!told.answer->has_error() || !passes_by_itself(told.answer->error()))
@@ -108,7 +109,7 @@ Result<pb::Answer> ask_leader(const Context& context, const Found& found, const 
             last = error(Errc::unavailable, closing_sentence(view), "raftctl status");
         }
         if (deadline.over()) return last;
-        if (!pause_for(kPollInterval)) return interrupted_error();
+        if (!pause_for(kChangeInterval)) return interrupted_change();
     }
 }
 
@@ -116,7 +117,7 @@ namespace {
 
 ClusterAccess access_to(const Context& context, const Found& found) {
     return {[&](const pb::Request& request) { return ask_leader(context, found, request); },
-            [&] { return observe(found, kAskTimeout); }};
+            [&] { return observe(found, kChangeAskTimeout); }};
 }
 
 Result<pb::MemberList> list_once(const ClusterAccess& cluster) {
@@ -139,7 +140,7 @@ Result<pb::MemberList> settled_once(const Context& context, const ClusterAccess&
             return error(
                 Errc::unavailable, "a change of the members is under way and doesn't come to its end",
                 "raftctl status shows who is missing; a joint configuration needs a majority of both halves");
-        if (!pause_for(kPollInterval)) return interrupted_error();
+        if (!pause_for(kChangeInterval)) return interrupted_change();
     }
 }
 
@@ -190,7 +191,7 @@ Result<pb::MemberList> change_members(const Context& context, const ClusterAcces
         if (patience.over())
             return error(Errc::unavailable, "the change has begun and isn't done yet",
                          "raftctl wait members-stable waits for it; raftctl status shows who is behind");
-        if (!pause_for(kPollInterval)) return interrupted_error();
+        if (!pause_for(kChangeInterval)) return interrupted_change();
     }
 }
 
@@ -198,7 +199,7 @@ Result<void> wait_caught_up(const Context& context, const Found& found, uint64_t
                             const std::string& name) {
     Patience patience(context);
     for (;;) {
-        ClusterView view = observe(found, kAskTimeout);
+        ClusterView view = observe(found, kChangeAskTimeout);
         if (view.leader != nullptr) {
             if (view.leader->id == id) return {};
             for (const auto& follower : view.leader->status->followers())
@@ -208,7 +209,7 @@ Result<void> wait_caught_up(const Context& context, const Found& found, uint64_t
         if (patience.over())
             return error(Errc::unavailable, name + " doesn't catch up",
                          "raftctl status; raftctl logs " + name);
-        if (!pause_for(kPollInterval)) return interrupted_error();
+        if (!pause_for(kChangeInterval)) return interrupted_change();
     }
 }
 

@@ -9,15 +9,15 @@ namespace {
 
 using client::Resolution;
 
-struct Wanted {
+struct WantedRecord {
     std::string producer;
     uint64_t sequence = 0;
 };
 
-std::optional<Wanted> parse(const std::string& text) {
+std::optional<WantedRecord> parse(const std::string& text) {
     size_t colon = text.rfind(':');
     if (colon == std::string::npos || colon == 0) return std::nullopt;
-    Wanted wanted{text.substr(0, colon), 0};
+    WantedRecord wanted{text.substr(0, colon), 0};
     const char* end = text.data() + text.size();
     auto [read, failed] = std::from_chars(text.data() + colon + 1, end, wanted.sequence);
     if (failed != std::errc() || read != end || wanted.sequence == 0) return std::nullopt;
@@ -55,7 +55,7 @@ const char* word_of(Resolution::Fate fate) {
     return "?";
 }
 
-Exit exit_of(Resolution::Fate fate) {
+Exit exit_for(Resolution::Fate fate) {
     switch (fate) {
         case Resolution::Fate::committed: return Exit::done;
         case Resolution::Fate::never: return Exit::not_found;
@@ -65,7 +65,7 @@ Exit exit_of(Resolution::Fate fate) {
     return Exit::unknown;
 }
 
-void show(const Context& context, const Wanted& wanted, const Resolution& found) {
+void show(const Context& context, const WantedRecord& wanted, const Resolution& found) {
     if (context.output == Output::text) {
         write_out(text_of(found) + "\n");
         if (found.fate == Resolution::Fate::open)
@@ -96,7 +96,7 @@ Exit resolve(const Context& context, const std::string& what) {
     auto found = connected->client.resolve(wanted->producer, wanted->sequence, interrupted);
     if (!found) return fail_with_cluster(context, connected->client, found.error());
     show(context, *wanted, *found);
-    return finish_output(context, exit_of(found->fate));
+    return finish_output(context, exit_for(found->fate));
 }
 
 }  // namespace raftd::cli

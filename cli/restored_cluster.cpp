@@ -10,7 +10,7 @@
 namespace raftd::cli {
 namespace {
 
-constexpr const char* kChooseAnother = "choose another folder: nothing is ever restored over what exists";
+constexpr const char* kNeverOver = "choose another folder: nothing is ever restored over what exists";
 
 Result<void> check_folders(const RestoredCluster& cluster) {
     bool any = false;
@@ -77,7 +77,7 @@ Result<snapshot::Restored> make_restored_cluster(io::Files& files, const snapsho
     plan.cut = cluster.cut;
     plan.level = cluster.level;
     plan.go_on = cluster.go_on;
-    TRY_VOID(begin_unfinished(files, cluster.folder, "restore", kChooseAnother));
+    TRY_VOID(begin_unfinished(files, cluster.folder, "restore", kNeverOver));
     cluster.begun();
     const std::string temporary = unfinished_name(cluster.folder);
     std::optional<snapshot::Restored> made;
@@ -94,7 +94,7 @@ Result<snapshot::Restored> make_restored_cluster(io::Files& files, const snapsho
         made = std::move(restored);
     }
     TRY_VOID(write_text(files, temporary, "cluster.toml", cluster.cluster_toml));
-    TRY_VOID(finish_unfinished(files, cluster.folder, folders, kChooseAnother));
+    TRY_VOID(finish_unfinished(files, cluster.folder, folders, kNeverOver));
     return std::move(*made);
 }
 

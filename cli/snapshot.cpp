@@ -13,8 +13,8 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kLookEvery = milliseconds(100);
-constexpr size_t kHashDigits = 32;
+constexpr Duration kSnapshotInterval = milliseconds(100);
+constexpr size_t kShownHashDigits = 32;
 
 struct Asked {
     std::string name, client;
@@ -102,7 +102,7 @@ void print_taken(const Context& context, const std::vector<Asked>& members, bool
                            std::to_string(member.has->lsn());
         if (member.archive != nullptr)
             line += "  " + text_of_bytes(member.archive->bytes()) + "  " +
-                    member.archive->hash().substr(0, kHashDigits);
+                    member.archive->hash().substr(0, kShownHashDigits);
         write_out(line + "\n");
     }
 }
@@ -146,7 +146,7 @@ std::string table_of(const pb::Snapshots& snapshots) {
                         : std::to_string(archive.lsn_first()) + "-" + std::to_string(archive.lsn_next() - 1),
                    21) +
             column(text_of_bytes(archive.bytes()), 11) + column(text_of_bytes(archive.file_bytes()), 11) +
-            archive.hash().substr(0, kHashDigits) + "\n";
+            archive.hash().substr(0, kShownHashDigits) + "\n";
     }
     return text;
 }
@@ -183,7 +183,7 @@ std::vector<std::string> archive_differences(const std::vector<pb::Snapshots>& m
     std::vector<std::string> found;
     auto text = [](const pb::Snapshots& member, const pb::Archive& archive) {
         return member.name() + " has " + std::to_string(archive.first()) + "-" +
-               std::to_string(archive.last()) + " " + archive.hash().substr(0, kHashDigits);
+               std::to_string(archive.last()) + " " + archive.hash().substr(0, kShownHashDigits);
     };
     for (const pb::Snapshots& member : members) {
         for (const pb::Archive& archive : member.archives()) {
@@ -223,7 +223,7 @@ Exit snapshot_take(const Context& context, const SnapshotOptions& options) {
     while (!look(*members, *index, context.timeout)) {
         if (const uint64_t now = progress_of(*members); now != progress)
             progress = now, patience = std::make_unique<Deadline>(context.timeout);
-        if (interrupted() || !pause_for(kLookEvery)) return Exit::interrupted;
+        if (interrupted() || !pause_for(kSnapshotInterval)) return Exit::interrupted;
         if (!patience->over()) continue;
         std::string who;
         for (const Asked& member : *members)

@@ -17,7 +17,7 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kLookEvery = milliseconds(100);
+constexpr Duration kSaveInterval = milliseconds(100);
 
 Error error_of(const pb::Answer& answer) {
     return error(static_cast<Errc>(answer.error().code()), answer.error().what(), answer.error().hint());
@@ -52,7 +52,7 @@ Result<pb::SaveBegun> begin_save(const Context& context, MemberCall& call, uint6
         if (!answer.has_error()) return error(Errc::too_new, "the member doesn't know how to be saved");
         const bool later = static_cast<Errc>(answer.error().code()) == Errc::unavailable;
         if (!later || patience.over()) return error_of(answer);
-        if (!pause_for(kLookEvery)) return error(Errc::failed, "interrupted");
+        if (!pause_for(kSaveInterval)) return error(Errc::failed, "interrupted");
     }
 }
 

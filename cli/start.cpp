@@ -11,7 +11,7 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kPollInterval = milliseconds(20), kAskTimeout = milliseconds(500);
+constexpr Duration kStartInterval = milliseconds(20), kStartAskTimeout = milliseconds(500);
 constexpr size_t kLogLines = 8;
 
 struct Plan {
@@ -107,14 +107,14 @@ Result<ClusterView> wait_for(const Context& context, const Plan& plan, std::vect
     Deadline deadline(context.timeout);
     while (true) {
         if (auto ended = find_ended(launched)) return *ended;
-        ClusterView view = observe(plan.found, kAskTimeout);
+        ClusterView view = observe(plan.found, kStartAskTimeout);
         if (is_ready(view, launched, needs_leader)) return view;
         if (deadline.over())
             return error(Errc::unavailable,
                          (needs_leader ? "no leader within " : "not ready within ") +
                              text_of_duration(context.timeout) + ": " + closing_sentence(view),
                          "raftctl logs shows what the members say");
-        if (!pause_for(kPollInterval)) return error(Errc::failed, "interrupted; what was started goes on");
+        if (!pause_for(kStartInterval)) return error(Errc::failed, "interrupted; what was started goes on");
     }
 }
 
@@ -203,7 +203,7 @@ Exit restart(const Context& context, const RestartOptions& options) {
     auto members = local_members(*found, options.nodes);
     if (!members) return fail(context, members.error());
     for (const LocalMember& member : *members) {
-        ClusterView before = observe(*found, kAskTimeout);
+        ClusterView before = observe(*found, kStartAskTimeout);
         if (before.state != State::healthy)
             return fail(context, error(Errc::degraded,
                                        "not restarting " + member.spec.name + ": " + closing_sentence(before),
@@ -211,8 +211,9 @@ Exit restart(const Context& context, const RestartOptions& options) {
         Exit exit = stop(context, {{member.spec.name}, false});
         if (exit == Exit::done) exit = start(context, {{member.spec.name}, StartWait::leader, false});
         Deadline deadline(context.timeout);
-        while (exit == Exit::done && observe(*found, kAskTimeout).state != State::healthy && !deadline.over())
-            if (!pause_for(kPollInterval)) exit = Exit::interrupted;
+        while (exit == Exit::done && observe(*found, kStartAskTimeout).state != State::healthy &&
+               !deadline.over())
+            if (!pause_for(kStartInterval)) exit = Exit::interrupted;
         if (exit != Exit::done) return exit;
     }
     return Exit::done;

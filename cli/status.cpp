@@ -13,7 +13,8 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kAskTimeout = seconds(2), kWatchInterval = seconds(1), kPollInterval = milliseconds(50);
+constexpr Duration kStatusAskTimeout = seconds(2), kWatchInterval = seconds(1),
+                   kStatusInterval = milliseconds(50);
 
 /// Rows of cells; columns named in `right` are aligned to the right.
 std::string table_text(const std::vector<std::vector<std::string>>& rows, std::string_view right) {
@@ -216,7 +217,7 @@ Exit exit_for(const ClusterView& view, bool check) {
 }
 
 Exit show(const Context& context, const Found& found, const StatusOptions& options) {
-    ClusterView view = observe(found, std::min(context.timeout, kAskTimeout));
+    ClusterView view = observe(found, std::min(context.timeout, kStatusAskTimeout));
     if (interrupted()) return Exit::interrupted;
     if (view.members.empty())
         return fail(
@@ -278,7 +279,7 @@ Exit wait(const Context& context, const WaitOptions& options) {
     }
     Deadline deadline(context.timeout);
     while (true) {
-        ClusterView view = observe(*found, std::min(context.timeout, kAskTimeout));
+        ClusterView view = observe(*found, std::min(context.timeout, kStatusAskTimeout));
         if (interrupted()) return Exit::interrupted;
         if (fulfilled(view, options)) {
             if (context.output == Output::text)
@@ -298,7 +299,7 @@ Exit wait(const Context& context, const WaitOptions& options) {
                               hint_for(view, *found)),
                         {}, view.tried);
         }
-        if (!pause_for(kPollInterval)) return Exit::interrupted;
+        if (!pause_for(kStatusInterval)) return Exit::interrupted;
     }
 }
 

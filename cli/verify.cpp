@@ -12,7 +12,7 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kAskTimeout = seconds(2), kLookEvery = milliseconds(100);
+constexpr Duration kVerifyAskTimeout = seconds(2), kVerifyInterval = milliseconds(100);
 constexpr size_t kDifferencesShown = 20;
 
 std::string failure_of(const MemberAnswer& answer, const char* lacks) {
@@ -25,7 +25,7 @@ public:
     Verification(const Context& context, const VerifyOptions& options, const Found& found)
         : context_(context), options_(options) {
         if (found.spec) cluster_ = found.spec->id;
-        for (const MemberView& member : observe(found, std::min(context.timeout, kAskTimeout)).members)
+        for (const MemberView& member : observe(found, std::min(context.timeout, kVerifyAskTimeout)).members)
             members_.push_back({member.name, member.client, member.status ? "" : member.failure, {}, {}, {}});
     }
 
@@ -66,7 +66,7 @@ public:
             const uint64_t now = look(request);
             if (now == kAllDone) break;
             if (now != before) before = now, patience = std::make_unique<Deadline>(context_.timeout);
-            if (interrupted() || !pause_for(kLookEvery)) return false;
+            if (interrupted() || !pause_for(kVerifyInterval)) return false;
             if (patience->over()) break;
         }
         for (const VerifyMember& member : members_)
@@ -108,7 +108,8 @@ private:
                 endpoints.push_back(member.client);
                 asked.push_back(&member);
             }
-        const auto answers = ask_each(endpoints, request, std::min(context_.timeout, kAskTimeout), cluster_);
+        const auto answers =
+            ask_each(endpoints, request, std::min(context_.timeout, kVerifyAskTimeout), cluster_);
         uint64_t entries = 0, total = 0;
         bool all = true;
         for (size_t i = 0; i < asked.size(); ++i) {

@@ -7,7 +7,7 @@
 namespace raftd::cli {
 namespace {
 
-constexpr Duration kAskTimeout = seconds(2);
+constexpr Duration kWhyAskTimeout = seconds(2);
 constexpr size_t kLinesLookedAt = 50;
 
 /// Why a member ended, when its log's last line but few says so: `... fatal why="..." exit=20`.
@@ -66,7 +66,7 @@ void print_json(const ClusterView& view, const std::vector<Finding>& findings) {
 Exit why(const Context& context, const WhyOptions& options) {
     auto found = find_cluster(context);
     if (!found) return fail(context, found.error());
-    ClusterView view = observe(*found, std::min(context.timeout, kAskTimeout));
+    ClusterView view = observe(*found, std::min(context.timeout, kWhyAskTimeout));
     if (interrupted()) return Exit::interrupted;
     std::vector<Finding> findings = diagnose(view, words_of(*found), options.lsn);
     if (context.output != Output::text) {

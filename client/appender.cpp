@@ -9,10 +9,6 @@ namespace {
 
 using proto::AppendCode;
 
-std::shared_ptr<const Error> shared(Errc code, std::string what) {
-    return std::make_shared<const Error>(error(code, std::move(what)));
-}
-
 const char* reason(AppendCode code) {
     switch (code) {
         case AppendCode::not_leader: return "doesn't lead";
@@ -26,15 +22,17 @@ const char* reason(AppendCode code) {
 std::shared_ptr<const Error> reason_for_good(const proto::AppendDoneItem& item, Lsn expected) {
     switch (item.code) {
         case AppendCode::too_large:
-            return shared(Errc::bad_input, "the batch is larger than the member allows");
+            return shared_error(Errc::bad_input, "the batch is larger than the member allows");
         case AppendCode::condition_failed:
-            return shared(Errc::conflict, "the next LSN is " + std::to_string(item.lsn_first) + ", not " +
-                                              std::to_string(raw(expected)));
+            return shared_error(Errc::conflict, "the next LSN is " + std::to_string(item.lsn_first) +
+                                                    ", not " + std::to_string(raw(expected)));
         case AppendCode::sequence_reused:
-            return shared(Errc::conflict, "the producer has appended something else under this sequence");
+            return shared_error(Errc::conflict,
+                                "the producer has appended something else under this sequence");
         case AppendCode::refused:
-            return shared(Errc::unavailable, "the leader lost office, and another entry stands in its place");
-        default: return shared(Errc::bad_input, "the member found the batch malformed");
+            return shared_error(Errc::unavailable,
+                                "the leader lost office, and another entry stands in its place");
+        default: return shared_error(Errc::bad_input, "the member found the batch malformed");
     }
 }
 
@@ -99,7 +97,8 @@ void Appender::finish(Pending& pending, Outcome outcome, Instant now) {
     had_unknown_ |= outcome == Outcome::unknown;
     if (outcome != Outcome::committed && options_.stop_at_failure && !halted_) {
         halted_ = true;
-        halt_why_ = shared(pending.result.why->code, "not sent, since an append before it wasn't committed");
+        halt_why_ =
+            shared_error(pending.result.why->code, "not sent, since an append before it wasn't committed");
     }
 }
 
@@ -179,7 +178,8 @@ void Appender::take_item(Pending& pending, const proto::AppendDoneItem& item, No
         case AppendCode::refused:
         case AppendCode::condition_failed: return refuse_for_good(pending, item, now);
         default:  // `unknown`; a code newer than this program says nothing about the log either
-            pending.result.why = shared(Errc::unknown, "the leader lost office before it was committed");
+            pending.result.why =
+                shared_error(Errc::unknown, "the leader lost office before it was committed");
             return finish(pending, Outcome::unknown, now);
     }
 }
@@ -214,7 +214,7 @@ void Appender::commit(Pending& pending, const proto::AppendDoneItem& item, Insta
     bool forgotten = item.code == AppendCode::repeated_forgotten;
     if (forgotten && producer_.disputed()) {
         pending.result.why =
-            shared(Errc::unknown, "the cluster no longer remembers whose append has its number");
+            shared_error(Errc::unknown, "the cluster no longer remembers whose append has its number");
         return finish(pending, Outcome::unknown, now);
     }
     pending.result.first = Lsn{forgotten ? 0 : item.lsn_first};
@@ -261,7 +261,7 @@ void Appender::put_off(Pending& pending, AppendCode code, NodeId leader, Instant
     if (!first) return;
     Links::Link* link = links_.ready(conn_);
     std::string name = link == nullptr ? "the member" : link->name.empty() ? link->address : link->name;
-    put_off_why_ = shared(Errc::unavailable, name + " " + reason(code));
+    put_off_why_ = shared_error(Errc::unavailable, name + " " + reason(code));
     bool lost_office = code == AppendCode::unknown || code == AppendCode::refused;
     change_conn_ = code == AppendCode::not_leader || lost_office;
     if (!change_conn_) return back_off(now, code == AppendCode::disk_full ? milliseconds(100) : Duration{});
@@ -286,8 +286,8 @@ void Appender::go_back(Instant now) {
     for (size_t i = 0; i < next_; ++i) {
         if (window_[i].state != State::put_off) continue;
         if (i < last_lost && window_[i].sequence() == 0) {
-            refuse(window_[i], shared(Errc::unavailable, "refused, while an append behind it was taken"),
-                   now);
+            refuse(window_[i],
+                   shared_error(Errc::unavailable, "refused, while an append behind it was taken"), now);
         } else {
             window_[i].state = State::queued;
             ++resent_;

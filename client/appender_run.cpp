@@ -6,14 +6,6 @@
 #include "client/appender.h"
 
 namespace raftd::client {
-namespace {
-
-std::shared_ptr<const Error> shared(Errc code, std::string what, std::string hint = {}) {
-    return std::make_shared<const Error>(error(code, std::move(what), std::move(hint)));
-}
-
-}  // namespace
-
 bool Appender::answer(const io::Frame& frame, Instant now) {
     if (producer_.receive(frame, now)) {
         if (producer_.take_opened()) settle(now);
@@ -48,7 +40,8 @@ void Appender::settle(Instant now) {
 
 /// Nobody remembers what became of its batches; those that no log can have go on under a new one.
 void Appender::end_expired(Instant now) {
-    auto why = shared(Errc::unknown, "the cluster has forgotten the producer, and what became of the append");
+    auto why =
+        shared_error(Errc::unknown, "the cluster has forgotten the producer, and what became of the append");
     for (Pending& pending : window_) {
         if (pending.state != State::queued || pending.sequence() == 0) continue;
         if (pending.maybe) {
@@ -87,7 +80,7 @@ void Appender::take_resolution(Pending& pending, const LeaderAnswer& answer, Ins
     bool never = !answer.error && answer.producer.id == producer_.id() &&
                  (answer.sequence || pending.sequence() > answer.producer.last);
     if (never) return refuse(pending, producer_.why(), now);
-    pending.result.why = shared(Errc::unknown, "the cluster no longer remembers what became of it");
+    pending.result.why = shared_error(Errc::unknown, "the cluster no longer remembers what became of it");
     finish(pending, Outcome::unknown, now);
 }
 
@@ -95,11 +88,12 @@ void Appender::take_resolution(Pending& pending, const LeaderAnswer& answer, Ins
 bool Appender::may_number(Instant now) {
     if (!numbers()) {
         if (!options_.exactly_once || options_.producer.empty()) return true;
-        refuse_unsent(shared(Errc::conflict,
-                             "the cluster's feature level is " + std::to_string(links_.feature_level()) +
-                                 ", and producers need " + std::to_string(kProducersFrom),
-                             "raftctl feature raise"),
-                      now);
+        refuse_unsent(
+            shared_error(Errc::conflict,
+                         "the cluster's feature level is " + std::to_string(links_.feature_level()) +
+                             ", and producers need " + std::to_string(kProducersFrom),
+                         "raftctl feature raise"),
+            now);
         return false;
     }
     switch (producer_.state()) {
@@ -122,16 +116,16 @@ bool Appender::may_number(Instant now) {
 void Appender::time_out(Instant now) {
     std::shared_ptr<const Error> why;
     if (!links_.any_ready())
-        why = shared(Errc::unreachable, links_.summary());
+        why = shared_error(Errc::unreachable, links_.summary());
     else if (producer_.state() == Producer::State::opening && producer_.trouble())
         why = producer_.trouble();
     else if (put_off_why_)
         why = put_off_why_;
     else
-        why = shared(Errc::unavailable, "no leader answered");
+        why = shared_error(Errc::unavailable, "no leader answered");
     if (Links::Link* link = links_.ready(conn_); link != nullptr && in_flight_ > 0)
         links_.fail(*link, now, Errc::unavailable, "did not answer appends in time");
-    auto unknown = shared(Errc::unknown, "no answer in time");
+    auto unknown = shared_error(Errc::unknown, "no answer in time");
     lose(unknown, now);
     go_back(now);
     for (Pending& pending : window_) {
@@ -174,7 +168,7 @@ bool Appender::fits(Pending& pending, Instant now) {
                std::to_string(limits.batch_bytes_max);
     else
         return true;
-    refuse(pending, shared(Errc::bad_input, what), now);
+    refuse(pending, shared_error(Errc::bad_input, what), now);
     return false;
 }
 
@@ -250,7 +244,7 @@ void Appender::follow_leader(Instant now) {
 void Appender::run(Instant now) {
     follow_leader(now);
     if (conn_ != io::kNoConn && links_.ready(conn_) == nullptr) {
-        lose(shared(Errc::unknown, "the connection ended before the answer"), now);
+        lose(shared_error(Errc::unknown, "the connection ended before the answer"), now);
         sure_ = false;
         stalled_ = true;
         change_conn_ = true;

@@ -3,14 +3,10 @@
 #include <algorithm>
 
 namespace raftd::client {
-namespace {
 
-std::shared_ptr<const Error> shared(Errc code, std::string what, std::string hint = {}) {
+std::shared_ptr<const Error> shared_error(Errc code, std::string what, std::string hint) {
     return std::make_shared<const Error>(error(code, std::move(what), std::move(hint)));
 }
-
-}  // namespace
-
 void Producer::want(Instant now) {
     if (state_ != State::none || now < not_before_) return;
     state_ = State::opening;
@@ -35,17 +31,18 @@ void Producer::fence(uint64_t epoch_now) {
     }
     state_ = State::fenced;
     std::string who = named() ? "producer " + options_.producer : "producer " + std::to_string(facts_.id);
-    why_ = shared(Errc::conflict, who + " was opened by somebody else meanwhile (epoch " +
-                                      std::to_string(epoch_now) + ", here " + std::to_string(facts_.epoch) +
-                                      "), so this one is fenced");
+    why_ = shared_error(Errc::conflict, who + " was opened by somebody else meanwhile (epoch " +
+                                            std::to_string(epoch_now) + ", here " +
+                                            std::to_string(facts_.epoch) + "), so this one is fenced");
 }
 
 void Producer::expire() {
     if (named()) {
         state_ = State::expired;
-        why_ = shared(Errc::conflict, "producer " + options_.producer +
-                                          " was forgotten by the cluster meanwhile: closed, or idle for long "
-                                          "while others needed room");
+        why_ = shared_error(Errc::conflict,
+                            "producer " + options_.producer +
+                                " was forgotten by the cluster meanwhile: closed, or idle for long "
+                                "while others needed room");
         return;
     }
     state_ = State::none;

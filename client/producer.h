@@ -8,6 +8,9 @@
 
 namespace raftd::client {
 
+/// One error for all appends of a group that end the same way.
+std::shared_ptr<const Error> shared_error(Errc code, std::string what, std::string hint = {});
+
 class Producer {
 public:
     enum class State : uint8_t {

@@ -1,7 +1,7 @@
 # One static library a folder; who may use whom is the table of scripts/lint. A folder's sources are all its
-# *.cpp files, but for the main files named here.
+# *.cpp files, but for those named here. HEADERS: whose precompiled header it takes (cmake/speed.cmake).
 function(raftd_layer name folder)
-    cmake_parse_arguments(ARG "OWN_HEADERS" "" "LINK;EXCLUDE" ${ARGN})
+    cmake_parse_arguments(ARG "OWN_HEADERS" "HEADERS" "LINK;EXCLUDE" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
     foreach(excluded ${ARG_EXCLUDE})
         list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/${folder}/${excluded})
@@ -12,8 +12,11 @@ function(raftd_layer name folder)
         return()
     endif()
     add_library(${name} STATIC ${sources})
+    raftd_together(${name})
     target_link_libraries(${name} PUBLIC raftd_flags ${ARG_LINK})
-    if(NOT ARG_OWN_HEADERS)
+    if(ARG_HEADERS)
+        target_precompile_headers(${name} REUSE_FROM ${ARG_HEADERS})
+    elseif(NOT ARG_OWN_HEADERS)
         target_precompile_headers(${name} REUSE_FROM raftd_std_pch)
     endif()
 endfunction()
@@ -34,9 +37,9 @@ target_compile_options(raftd_pb PRIVATE -w)
 target_include_directories(raftd_pb SYSTEM PUBLIC $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>)
 raftd_layer(raftd_proto proto LINK raftd_base raftd_pb)
 
-raftd_layer(raftd_daemon daemon EXCLUDE main.cpp
+raftd_layer(raftd_daemon daemon EXCLUDE main.cpp HEADERS raftd_control_pch
             LINK raft raftd_wal raftd_snapshot raftd_proto raftd_conf raftd_io)
-raftd_layer(raftd_client client EXCLUDE asio_runner.cpp LINK raftd_proto raftd_io)
+raftd_layer(raftd_client client EXCLUDE asio_runner.cpp HEADERS raftd_control_pch LINK raftd_proto raftd_io)
 raftd_layer(raftd_asio io/asio OWN_HEADERS LINK raftd_io raftd_proto Boost::headers Threads::Threads)
 target_compile_definitions(raftd_asio PRIVATE BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
 if(NOT RAFTD_SANITIZE)  # heavy files are then compiled with other options than the header would be
@@ -53,7 +56,7 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/io/asio/loop.h)
 else()
     add_library(raftd_client_asio ALIAS raftd_client)
 endif()
-raftd_layer(raftd_sim sim EXCLUDE main.cpp planted_main.cpp LINK raftd_daemon raftd_client)
+raftd_layer(raftd_sim sim EXCLUDE main.cpp planted_main.cpp HEADERS raftd_control_pch LINK raftd_daemon raftd_client)
 execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} rev-parse --short HEAD
                 OUTPUT_VARIABLE RAFTD_REVISION OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 set_source_files_properties(sim/commands.cpp PROPERTIES COMPILE_DEFINITIONS RAFTD_REVISION="${RAFTD_REVISION}")
@@ -68,9 +71,19 @@ function(raftd_program name)
     add_executable(${name} ${ARG_SOURCES})
     target_link_libraries(${name} PRIVATE ${ARG_LINK})
 endfunction()
-raftd_layer(raftd_cli cli EXCLUDE main.cpp
+# What sees the option parser has a library of its own, for its own precompiled header.
+file(GLOB line CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/cli ${CMAKE_SOURCE_DIR}/cli/declare_*.cpp)
+list(APPEND line completion.cpp)
+raftd_layer(raftd_cli cli EXCLUDE main.cpp ${line} HEADERS raftd_control_pch
             LINK raftd_client_asio raftd_conf raftd_snapshot raftd_wal raftd_asio raftd_proto)
-raftd_program(raftctl SOURCES cli/main.cpp LINK raftd_cli CLI11::CLI11)
+list(TRANSFORM line PREPEND cli/)
+add_library(raftd_line STATIC ${line})
+raftd_together(raftd_line)
+target_link_libraries(raftd_line PUBLIC raftd_cli CLI11::CLI11)
+target_compile_options(raftd_line PRIVATE ${once})
+target_precompile_headers(raftd_line REUSE_FROM raftd_line_pch)
+raftd_program(raftctl SOURCES cli/main.cpp LINK raftd_line)
+target_compile_options(raftctl PRIVATE ${once})
 set_source_files_properties(cli/help.cpp PROPERTIES COMPILE_DEFINITIONS "RAFTD_VERSION=\"${PROJECT_VERSION}\"")
 raftd_program(raftd SOURCES daemon/main.cpp LINK raftd_daemon raftd_asio)
 raftd_program(raftsim SOURCES sim/main.cpp LINK raftd_sim)
@@ -79,13 +92,10 @@ raftd_program(raftsim SOURCES sim/main.cpp LINK raftd_sim)
 # which a lint compares. As objects they come before the libraries, whose own objects of these files then have nothing
 # left to give.
 if(RAFTD_TESTS)
-    add_library(raftd_planted OBJECT daemon/append.cpp daemon/compaction.cpp daemon/log_clock.cpp
-                                     daemon/member_changes.cpp
-                                     daemon/producer_table.cpp daemon/producers.cpp raft/election.cpp raft/log.cpp
-                                     raft/membership.cpp raft/reads.cpp raft/replication.cpp wal/roll.cpp)
+    add_library(raftd_planted OBJECT ${RAFTD_PLANTED_SOURCES})
     target_compile_definitions(raftd_planted PRIVATE RAFTD_PLANTED)
     target_link_libraries(raftd_planted PRIVATE raftd_daemon)
-    target_precompile_headers(raftd_planted REUSE_FROM raftd_std_pch)
+    target_precompile_headers(raftd_planted REUSE_FROM raftd_control_pch)
     raftd_program(raftsim_planted SOURCES sim/planted_main.cpp LINK raftd_planted raftd_sim)
     target_compile_definitions(raftsim_planted PRIVATE RAFTD_PLANTED)
 endif()

@@ -8,7 +8,7 @@
 
 namespace raftd::daemon {
 namespace {
-constexpr Duration kGreetWithin = seconds(5);
+constexpr Duration kClientGreetsWithin = seconds(5);
 }
 
 void Clients::attach(Appends& appends, Tails& tails, Admin& admin) {
@@ -34,7 +34,7 @@ void Clients::opened(const io::Opened& opened) {
     auto conn = std::make_unique<ClientConn>();
     conn->id = opened.conn;
     conn->peer = opened.peer;
-    conn->greet_by = context_.now + kGreetWithin;
+    conn->greet_by = context_.now + kClientGreetsWithin;
     ungreeted_.emplace_back(conn->greet_by, opened.conn);
     conns_.emplace(opened.conn, std::move(conn));
 }

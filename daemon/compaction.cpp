@@ -10,9 +10,9 @@
 namespace raftd::daemon {
 namespace {
 
-constexpr uint64_t kPieceBytes = 1u << 20;  // read and archived at once
-constexpr Duration kRetryAfter = seconds(1);
-constexpr uint32_t kRetryDoublings = 6;  // 1 s to 64 s between tries
+constexpr uint64_t kArchivedAtOnceBytes = 1u << 20;  // read and archived at once
+constexpr Duration kCompactAgainAfter = seconds(1);
+constexpr uint32_t kCompactAgainDoublings = 6;  // 1 s to 64 s between tries
 constexpr size_t kDigestsKept = 64;
 constexpr size_t kSweepFrom = 8;  // files that are in nobody's way
 
@@ -196,9 +196,9 @@ void Compaction::read_more(Index first) {
     std::vector<Slice> slices;
     const Index upto = target_->point.at.index;
     pace_.begin(context_.now, log_now());
-    if (reader_.in_memory(first, upto, kPieceBytes, slices)) return archive(std::move(slices));
+    if (reader_.in_memory(first, upto, kArchivedAtOnceBytes, slices)) return archive(std::move(slices));
     under_way_ = true;
-    reader_.from_files({wal::ReadRequest::By::index, raw(first), kPieceBytes, upto},
+    reader_.from_files({wal::ReadRequest::By::index, raw(first), kArchivedAtOnceBytes, upto},
                        {.who = ReadFor::Who::compaction});
 }
 
@@ -431,7 +431,7 @@ void Compaction::drop_segments() {
 
 void Compaction::failed(const std::string& why) {
     maker_.reset();
-    retry_at_ = context_.now + kRetryAfter * (1 << std::min(failures_, kRetryDoublings));
+    retry_at_ = context_.now + kCompactAgainAfter * (1 << std::min(failures_, kCompactAgainDoublings));
     ++failures_;
     trouble_ = why;
     context_.log(LogLevel::warn, "snapshot_failed")("why", why)("failures", failures_)(

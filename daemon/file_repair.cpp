@@ -10,8 +10,8 @@
 namespace raftd::daemon {
 namespace {
 
-constexpr Duration kRetryAfter = milliseconds(500);
-constexpr uint32_t kRetryDoublings = 7;  // 0.5 s to 64 s between rounds of asking everybody
+constexpr Duration kFileAgainAfter = milliseconds(500);
+constexpr uint32_t kFileAgainDoublings = 7;  // 0.5 s to 64 s between rounds of asking everybody
 
 }  // namespace
 
@@ -121,7 +121,7 @@ void FileRepair::next_source() {
         return fetch_.dial(id);
     }
     stage_ = Stage::idle;
-    again_at_ = context_.now + kRetryAfter * (1 << std::min(rounds_++, kRetryDoublings));
+    again_at_ = context_.now + kFileAgainAfter * (1 << std::min(rounds_++, kFileAgainDoublings));
     // Another one may be easier to have.
     if (damaged_.size() > 1) {
         damaged_.erase(name_);

@@ -11,9 +11,9 @@
 namespace raftd::daemon {
 namespace {
 
-constexpr Duration kRetryAfter = milliseconds(200);
-constexpr uint32_t kRetryDoublings = 5;  // 0.2 s to 6.4 s between tries
-constexpr size_t kPartBytes = 1u << 20;  // of what is written again, at a time
+constexpr Duration kInstallAgainAfter = milliseconds(200);
+constexpr uint32_t kInstallAgainDoublings = 5;  // 0.2 s to 6.4 s between tries
+constexpr size_t kPartBytes = 1u << 20;         // of what is written again, at a time
 
 /// The newest configuration that a snapshot knows: the one in force where it ends.
 Configuration configuration_of(const snapshot::SnapshotManifest& manifest) {
@@ -342,7 +342,7 @@ void Installer::try_again(std::string_view why) {
     compaction_.hold(false);
     fetch_.hang_up();
     stage_ = Stage::waiting;
-    again_at_ = context_.now + kRetryAfter * (1 << std::min(failures_, kRetryDoublings));
+    again_at_ = context_.now + kInstallAgainAfter * (1 << std::min(failures_, kInstallAgainDoublings));
     ++failures_;
     context_.log(LogLevel::warn, "snapshot_fetch_failed")("why", why)("failures", failures_)(
         "hint", "what was fetched stays, and is gone on with");

@@ -7,8 +7,6 @@
 namespace raftd::daemon {
 namespace {
 
-using raft::Refusal;
-
 bool holds(const std::vector<Member>& members, NodeId id) {
     return std::any_of(members.begin(), members.end(), [&](const Member& member) { return member.id == id; });
 }
@@ -53,16 +51,16 @@ std::vector<NodeId> missing_voters(const Membership& members, const std::set<Nod
 
 std::optional<Plan::Refused> wrong_from_the_start(const Membership& from, const Membership& to,
                                                   const PlanGiven& given) {
-    if (from.joint()) return Plan::Refused{0, Refusal::in_progress, {}};
-    if (to.joint() || !raft::well_formed(to)) return Plan::Refused{0, Refusal::malformed, {}};
+    if (from.joint()) return Plan::Refused{0, raft::Refusal::in_progress, {}};
+    if (to.joint() || !raft::well_formed(to)) return Plan::Refused{0, raft::Refusal::malformed, {}};
     const size_t voters = raft::voters_of(to).size();
     if ((voters > given.voters_max && voters > raft::voters_of(from).size()) ||
         (to.now.size() > given.members_max && to.now.size() > from.now.size()))
-        return Plan::Refused{0, Refusal::too_many, {}};
+        return Plan::Refused{0, raft::Refusal::too_many, {}};
     std::vector<NodeId> used;
     for (const Member& member : to.now)
         if (!holds(from.now, member.id) && member.id <= given.ids_used_upto) used.push_back(member.id);
-    if (!used.empty()) return Plan::Refused{0, Refusal::id_used, used};
+    if (!used.empty()) return Plan::Refused{0, raft::Refusal::id_used, used};
     return std::nullopt;
 }
 
@@ -73,11 +71,11 @@ std::optional<Plan::Refused> refusal(const PlanStep& step, size_t number, const 
         std::vector<NodeId> absent;  // a voter that never catches up would hold up every decision
         for (NodeId id : raft::voters_of(step.after.next))
             if (!raft::is_voter(before, id) && given.up.count(id) == 0) absent.push_back(id);
-        if (!absent.empty()) return Plan::Refused{number, Refusal::not_caught_up, absent};
+        if (!absent.empty()) return Plan::Refused{number, raft::Refusal::not_caught_up, absent};
     }
     for (const Membership* members : {&before, &step.after}) {
         const std::vector<NodeId> missing = missing_voters(*members, given.up);
-        if (!missing.empty()) return Plan::Refused{number, Refusal::would_lose_quorum, missing};
+        if (!missing.empty()) return Plan::Refused{number, raft::Refusal::would_lose_quorum, missing};
     }
     return std::nullopt;
 }

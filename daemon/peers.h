@@ -91,6 +91,7 @@ public:
     std::string link_failure(NodeId peer) const;
 
 private:
+    static constexpr Duration kGreetWithin = seconds(5), kBackoffMax = seconds(1);
     struct Conn {
         io::ConnId id;
         NodeId peer{};  // 0: not known yet

@@ -6,16 +6,16 @@
 namespace raftd::daemon {
 namespace {
 
-struct Fixed {
+struct ProducerFields {
     uint8_t op, reserved;
     uint16_t name_bytes;
     uint32_t epoch;
     uint64_t id;
     uint32_t expire_count, reserved2;
 };
-static_assert(sizeof(Fixed) == 24);
+static_assert(sizeof(ProducerFields) == 24);
 
-bool sensible(const Fixed& fixed) {
+bool sensible(const ProducerFields& fixed) {
     if (fixed.reserved != 0 || fixed.reserved2 != 0 || fixed.name_bytes > kProducerNameBytesMax ||
         fixed.expire_count > kProducersExpiredAtOnce)
         return false;
@@ -29,13 +29,13 @@ bool sensible(const Fixed& fixed) {
 }  // namespace
 
 std::vector<std::byte> encode_producer(const ProducerEntry& entry) {
-    const Fixed fixed{static_cast<uint8_t>(entry.op),
-                      0,
-                      static_cast<uint16_t>(entry.name.size()),
-                      entry.epoch,
-                      entry.id,
-                      static_cast<uint32_t>(entry.expire.size()),
-                      0};
+    const ProducerFields fixed{static_cast<uint8_t>(entry.op),
+                               0,
+                               static_cast<uint16_t>(entry.name.size()),
+                               entry.epoch,
+                               entry.id,
+                               static_cast<uint32_t>(entry.expire.size()),
+                               0};
     CHECK_LE(entry.name.size(), kProducerNameBytesMax);
     CHECK_LE(entry.expire.size(), kProducersExpiredAtOnce);
     CHECK(sensible(fixed));
@@ -48,7 +48,7 @@ std::vector<std::byte> encode_producer(const ProducerEntry& entry) {
 
 std::optional<ProducerEntry> decode_producer(ByteView body) {
     ByteReader reader(body);
-    auto fixed = reader.get<Fixed>();
+    auto fixed = reader.get<ProducerFields>();
     if (!reader.ok() || !sensible(fixed)) return std::nullopt;
     ProducerEntry entry;
     entry.op = ProducerEntry::Op{fixed.op};

@@ -8,9 +8,9 @@
 namespace raftd::daemon {
 namespace {
 
-constexpr Duration kRetryAfter = milliseconds(200);
-constexpr uint32_t kRetryDoublings = 5;  // 0.2 s to 6.4 s between rounds of asking everybody
-constexpr uint32_t kHopelessRounds = 6;  // in which all others said no, until it is believed
+constexpr Duration kRepairAgainAfter = milliseconds(200);
+constexpr uint32_t kRepairAgainDoublings = 5;  // 0.2 s to 6.4 s between rounds of asking everybody
+constexpr uint32_t kHopelessRounds = 6;        // in which all others said no, until it is believed
 constexpr Duration kSurveyApart = seconds(1);
 constexpr uint64_t kPieceBytes = 1u << 20;
 
@@ -149,7 +149,7 @@ void Repair::fetch_next() {
 void Repair::round_over() {
     const bool alone = context_.members.size() < 2 && hopeless_ != 0;  // there is nobody else
     if (alone || hopeless_ >= kHopelessRounds) give_up();
-    again_at_ = context_.now + kRetryAfter * (1 << std::min(rounds_, kRetryDoublings));
+    again_at_ = context_.now + kRepairAgainAfter * (1 << std::min(rounds_, kRepairAgainDoublings));
     if (hopeless_ < kHopelessRounds) said_.clear();
     ++rounds_;
 }
@@ -195,7 +195,7 @@ void Repair::mended(const wal::Wal::Mended& done) {
     stretch_->pieces.clear();
     const bool still = same_hole();
     if (!done.failure.empty()) {
-        again_at_ = context_.now + kRetryAfter * (1 << std::min(rounds_++, kRetryDoublings));
+        again_at_ = context_.now + kRepairAgainAfter * (1 << std::min(rounds_++, kRepairAgainDoublings));
         context_.log(LogLevel::warn, "repair_failed")("why", done.failure);
         hole_.reset();
         return;

@@ -6,29 +6,29 @@
 namespace raftd::daemon {
 namespace {
 
-struct Trim {
+struct TrimFields {
     uint32_t reason, reserved;
     uint64_t before;
 };
-static_assert(sizeof(Trim) == 16);
+static_assert(sizeof(TrimFields) == 16);
 
 constexpr uint32_t kHasBytes = 1, kHasAge = 2, kHasRecords = 4, kHasBelow = 8;
-struct Retention {
+struct RetentionFields {
     uint32_t named;  // which of the following count; the others are 0
     uint32_t below_checkpoint;
     uint64_t bytes, age_ms, records;
 };
-static_assert(sizeof(Retention) == 32);
+static_assert(sizeof(RetentionFields) == 32);
 
-struct Cursor {
+struct CursorFields {
     uint8_t op, hold;
     uint16_t name_bytes;
     uint32_t reserved;
     uint64_t lsn, hold_bytes_max;
 };
-static_assert(sizeof(Cursor) == 24);
+static_assert(sizeof(CursorFields) == 24);
 
-bool sensible(const Cursor& cursor) {
+bool sensible_cursor(const CursorFields& cursor) {
     if (cursor.hold > 1 || cursor.reserved != 0 || cursor.name_bytes == 0 ||
         cursor.name_bytes > kCursorNameBytesMax || (cursor.hold == 0 && cursor.hold_bytes_max != 0))
         return false;
@@ -45,13 +45,13 @@ bool sensible(const Cursor& cursor) {
 std::vector<std::byte> encode_trim(const TrimEntry& entry) {
     CHECK_NE(raw(entry.before), 0u);
     ByteWriter writer;
-    writer.put(Trim{static_cast<uint32_t>(entry.reason), 0, raw(entry.before)});
+    writer.put(TrimFields{static_cast<uint32_t>(entry.reason), 0, raw(entry.before)});
     return writer.take();
 }
 
 std::optional<TrimEntry> decode_trim(ByteView body) {
     ByteReader reader(body);
-    auto fixed = reader.get<Trim>();
+    auto fixed = reader.get<TrimFields>();
     constexpr auto kLast = static_cast<uint32_t>(TrimEntry::Reason::checkpoint);
     if (!reader.done() || fixed.reserved != 0 || fixed.before == 0 || fixed.reason == 0 ||
         fixed.reason > kLast)
@@ -71,7 +71,7 @@ const char* text_of(TrimEntry::Reason reason) {
 }
 
 std::vector<std::byte> encode_retention(const RetentionEntry& entry) {
-    Retention fixed{};
+    RetentionFields fixed{};
     fixed.named = (entry.bytes ? kHasBytes : 0) | (entry.age_ms ? kHasAge : 0) |
                   (entry.records ? kHasRecords : 0) | (entry.below_checkpoint ? kHasBelow : 0);
     fixed.bytes = entry.bytes.value_or(0);
@@ -85,7 +85,7 @@ std::vector<std::byte> encode_retention(const RetentionEntry& entry) {
 
 std::optional<RetentionEntry> decode_retention(ByteView body) {
     ByteReader reader(body);
-    auto fixed = reader.get<Retention>();
+    auto fixed = reader.get<RetentionFields>();
     if (!reader.done() || fixed.named > (kHasBytes | kHasAge | kHasRecords | kHasBelow) ||
         fixed.below_checkpoint > 1)
         return std::nullopt;
@@ -101,14 +101,14 @@ std::optional<RetentionEntry> decode_retention(ByteView body) {
 }
 
 std::vector<std::byte> encode_cursor(const CursorEntry& entry) {
-    const Cursor fixed{static_cast<uint8_t>(entry.op),
-                       static_cast<uint8_t>(entry.hold),
-                       static_cast<uint16_t>(entry.name.size()),
-                       0,
-                       raw(entry.lsn),
-                       entry.hold_bytes_max};
+    const CursorFields fixed{static_cast<uint8_t>(entry.op),
+                             static_cast<uint8_t>(entry.hold),
+                             static_cast<uint16_t>(entry.name.size()),
+                             0,
+                             raw(entry.lsn),
+                             entry.hold_bytes_max};
     CHECK_LE(entry.name.size(), kCursorNameBytesMax);
-    CHECK(sensible(fixed));
+    CHECK(sensible_cursor(fixed));
     ByteWriter writer;
     writer.put(fixed);
     writer.put_bytes(as_bytes(entry.name));
@@ -117,8 +117,8 @@ std::vector<std::byte> encode_cursor(const CursorEntry& entry) {
 
 std::optional<CursorEntry> decode_cursor(ByteView body) {
     ByteReader reader(body);
-    auto fixed = reader.get<Cursor>();
-    if (!reader.ok() || !sensible(fixed)) return std::nullopt;
+    auto fixed = reader.get<CursorFields>();
+    if (!reader.ok() || !sensible_cursor(fixed)) return std::nullopt;
     CursorEntry entry{CursorEntry::Op{fixed.op}, fixed.hold != 0, Lsn{fixed.lsn}, fixed.hold_bytes_max, {}};
     entry.name = as_text(reader.bytes(fixed.name_bytes));
     if (!reader.done()) return std::nullopt;

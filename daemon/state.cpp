@@ -10,7 +10,7 @@ namespace raftd::daemon {
 namespace {
 
 // Of a producer beside its own fields, reckoned: nodes of the three maps and their share of buckets.
-constexpr uint64_t kNodeBytes = 48 + 32 + 16 + 64;
+constexpr uint64_t kProducerNodeBytes = 48 + 32 + 16 + 64;
 constexpr uint64_t kSmallBytes = 64;  // of an id or a key in a set
 
 }  // namespace
@@ -226,7 +226,7 @@ uint64_t State::bytes() const {
     for (const auto& [name, producer] : by_name_) names += name.size() + 1;
     uint64_t configs = 0;
     for (const auto& [index, body] : configs_) configs += kSmallBytes + body.size();
-    return answers_->bytes() + producers_.size() * (sizeof(Producer) + kNodeBytes) + names +
+    return answers_->bytes() + producers_.size() * (sizeof(Producer) + kProducerNodeBytes) + names +
            by_id_.bucket_count() * sizeof(void*) +
            (touched_.capacity() + removed_.capacity()) * sizeof(uint64_t) +
            (used_ids_.size() + ids_added_.size() + configs_changed_.size()) * kSmallBytes + configs +
@@ -237,7 +237,8 @@ uint64_t State::bytes_max(const StateLimits& limits) {
     // Vectors and buckets take up to twice what they hold; a configuration names two halves of 64 members.
     constexpr uint64_t kLists = 2 * 3 * sizeof(uint64_t), kConfigs = kConfigsKept << 17, kBlock = 64u << 10;
     return limits.answers_all_max * (sizeof(Answers::Place) + 1) + kBlock +
-           limits.producers_max * (sizeof(Producer) + kNodeBytes + kProducerNameBytesMax + 1 + kLists) +
+           limits.producers_max *
+               (sizeof(Producer) + kProducerNodeBytes + kProducerNameBytesMax + 1 + kLists) +
            kConfigs + ArchiveBounds::bytes_max(limits.archive) + Retained::bytes_max(limits.retain);
 }
 

@@ -10,7 +10,7 @@
 namespace raftd::daemon {
 namespace {
 
-constexpr uint64_t kPieceBytes = 2u << 20;
+constexpr uint64_t kVerifiedAtOnceBytes = 2u << 20;
 constexpr uint32_t kStateTriesMax = 3;
 constexpr Duration kScrubsApart = seconds(3600), kSimulatedScrubsApart = seconds(5);
 constexpr Duration kReportKept = seconds(60);
@@ -41,7 +41,7 @@ struct Verifier::ArchiveJob final : io::Job {
         TRY(reader, snapshot::ArchiveReader::open(files, path));
         if (reader.info() != archive)
             return raftd::error(Errc::damaged, path + " at byte 0: not the archive that the snapshot names");
-        for (; frame < reader.frames().size() && bytes < kPieceBytes; ++frame) {
+        for (; frame < reader.frames().size() && bytes < kVerifiedAtOnceBytes; ++frame) {
             at = reader.frames()[frame].before;
             TRY(content, reader.content(frame));
             hasher.add(content);
@@ -208,7 +208,7 @@ void Verifier::read_segments() {
     under_way_ = true;
     const bool by_lsn = next_ == Index{};
     reader_.from_files({by_lsn ? wal::ReadRequest::By::lsn : wal::ReadRequest::By::index,
-                        by_lsn ? raw(from_) : raw(next_), kPieceBytes, report_.upto},
+                        by_lsn ? raw(from_) : raw(next_), kVerifiedAtOnceBytes, report_.upto},
                        {.who = ReadFor::Who::read_back});
 }
 
@@ -232,7 +232,7 @@ bool Verifier::was_cut() {
 void Verifier::read_done(const wal::ReadResult& result) {
     under_way_ = false;
     if (std::exchange(discard_, false) || !running()) return;
-    if (was_cut()) return paced(kPieceBytes);
+    if (was_cut()) return paced(kVerifiedAtOnceBytes);
     if (result.code == wal::ReadCode::ok) {
         if (step_ != 0) damage_ends(result.first - 1);
         if (before_next_ && step_ == 0 && result.before != *before_next_)
@@ -245,7 +245,7 @@ void Verifier::read_done(const wal::ReadResult& result) {
         next_ = result.last + 1;
         return paced(result.entries.size());
     }
-    paced(kPieceBytes);
+    paced(kVerifiedAtOnceBytes);
     if (result.code == wal::ReadCode::gone) {  // segments were let go meanwhile
         if (next_ > wal_.base().index) {       // or what a new leader replaced
             stage_ = Stage::state;

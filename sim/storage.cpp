@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kGraveyardBlocks = 256;
 
-std::string_view parent_of(std::string_view path) {
+std::string_view folder_of(std::string_view path) {
     size_t slash = path.rfind('/');
     return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
@@ -63,7 +63,7 @@ Verdict SimStorage::begin(const DiskCall& call) {
 }
 
 bool SimStorage::has_parent(std::string_view path) const {
-    std::string_view parent = parent_of(path);
+    std::string_view parent = folder_of(path);
     if (parent.empty()) return true;
     auto found = visible_.find(parent);
     return found != visible_.end() && found->second->directory;
@@ -187,7 +187,7 @@ int SimStorage::sync_dir(std::string_view path) {
     if (verdict.error != 0 || verdict.lie) return verdict.error;
     if (!path.empty() && visible_.find(path) == visible_.end()) return ENOENT;
     std::erase_if(changes_, [&](const NameChange& change) {
-        bool here = parent_of(change.path) == path || (!change.to.empty() && parent_of(change.to) == path);
+        bool here = folder_of(change.path) == path || (!change.to.empty() && folder_of(change.to) == path);
         if (here) apply(durable_, change);
         return here;
     });

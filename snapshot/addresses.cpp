@@ -8,7 +8,7 @@ namespace raftd::snapshot {
 namespace {
 
 using Json = nlohmann::json;
-constexpr uint64_t kFormat = 1, kBytesMax = 1u << 20;
+constexpr uint64_t kAddressesFormat = 1, kBytesMax = 1u << 20;
 constexpr const char* kName = "addresses";
 
 AddressHint hint_in(const Json& json) {
@@ -31,7 +31,7 @@ Result<AddressHints> read_addresses(io::Files& files, const std::string& data_di
     if (got.error != 0) return error(Errc::io, "can't read " + path + ": " + std::strerror(got.error));
     try {
         Json json = Json::parse(text);
-        if (json.at("format").get<uint64_t>() > kFormat)
+        if (json.at("format").get<uint64_t>() > kAddressesFormat)
             return error(Errc::too_new, path + " was written by a newer version");
         AddressHints hints;
         for (const Json& one : json.at("members")) hints.push_back(hint_in(one));
@@ -50,7 +50,7 @@ Result<void> write_addresses(io::Files& files, const std::string& data_dir, cons
                            {"client", hint.client},
                            {"peer_before", hint.peer_before},
                            {"client_before", hint.client_before}});
-    Json json = {{"format", kFormat}, {"members", std::move(members)}};
+    Json json = {{"format", kAddressesFormat}, {"members", std::move(members)}};
     const std::string text = json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
     io::FileResult done = io::write_file_atomically(files, data_dir, kName, as_bytes(text));
     if (done.error != 0)

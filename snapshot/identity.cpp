@@ -40,7 +40,7 @@ Result<Pairs> pairs_in(std::string_view text) {
     return pairs;
 }
 
-Result<uint64_t> number_in(const Pairs& pairs, std::string_view key) {
+Result<uint64_t> number_at(const Pairs& pairs, std::string_view key) {
     auto found = pairs.find(key);
     uint64_t value = 0;
     if (found == pairs.end()) return bad_identity(std::string(key) + " is missing");
@@ -56,7 +56,7 @@ Result<Uuid> uuid_in(const Pairs& pairs, std::string_view key) {
     if (!id) return bad_identity(std::string(key) + " is missing or not an id");
     return *id;
 }
-Result<std::string> text_in(const Pairs& pairs, std::string_view key) {
+Result<std::string> text_at(const Pairs& pairs, std::string_view key) {
     auto found = pairs.find(key);
     if (found == pairs.end()) return bad_identity(std::string(key) + " is missing");
     return found->second;
@@ -78,18 +78,18 @@ std::string encode_identity(const Identity& identity) {
 
 Result<Identity> parse_identity(std::string_view text) {
     TRY(pairs, pairs_in(text));
-    TRY(format, number_in(pairs, "format"));
+    TRY(format, number_at(pairs, "format"));
     if (format > 1)
         return error(Errc::too_new,
                      "identity.toml has format " + std::to_string(format) + ", this version knows 1");
     size_t last = text.rfind(kChecksumKey);
-    TRY(sum, text_in(pairs, "checksum"));
+    TRY(sum, text_at(pairs, "checksum"));
     if (last == std::string_view::npos || sum != to_hex(checksum(as_bytes(text.substr(0, last)))))
         return bad_identity("its checksum doesn't match its content");
     TRY(cluster_id, uuid_in(pairs, "cluster_id"));
-    TRY(cluster_name, text_in(pairs, "cluster_name"));
-    TRY(id, number_in(pairs, "id"));
-    TRY(name, text_in(pairs, "name"));
+    TRY(cluster_name, text_at(pairs, "cluster_name"));
+    TRY(id, number_at(pairs, "id"));
+    TRY(name, text_at(pairs, "name"));
     TRY(incarnation, uuid_in(pairs, "incarnation"));
     return Identity{cluster_id, std::move(cluster_name), NodeId{id}, std::move(name), incarnation};
 }

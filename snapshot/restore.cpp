@@ -14,9 +14,9 @@
 namespace raftd::snapshot {
 namespace {
 
-constexpr uint64_t kPieceBytes = 1u << 20;
+constexpr uint64_t kCopiedAtOnceBytes = 1u << 20;
 
-Error io_error(std::string_view doing, const std::string& path, int number) {
+Error copy_error(std::string_view doing, const std::string& path, int number) {
     return error(Errc::io, std::string(doing) + " " + path + ": " + std::strerror(number));
 }
 
@@ -59,13 +59,13 @@ Result<void> copy(io::Files& files, const Saved& saved, const std::string& name,
     const std::string from = saved.path() + "/" + name, to = folder + "/" + name;
     int failed = 0;
     const io::FileId source = saved.files().open(from, io::OpenMode::read, failed);
-    if (source == io::kNoFile) return io_error("can't read", from, failed);
+    if (source == io::kNoFile) return copy_error("can't read", from, failed);
     const io::FileId file = files.open(to, io::OpenMode::create_new, failed);
     if (file == io::kNoFile) {
         saved.files().close(source);
-        return io_error("can't make", to, failed);
+        return copy_error("can't make", to, failed);
     }
-    std::vector<std::byte> piece(kPieceBytes);
+    std::vector<std::byte> piece(kCopiedAtOnceBytes);
     bool going = true;
     for (uint64_t at = 0; failed == 0 && going;) {
         const io::FileResult got = saved.files().read(source, at, piece);
@@ -81,7 +81,7 @@ Result<void> copy(io::Files& files, const Saved& saved, const std::string& name,
     if (failed == 0 && going) failed = files.sync(file).error;
     files.close(file);
     saved.files().close(source);
-    if (failed != 0) return io_error("can't copy to", to, failed);
+    if (failed != 0) return copy_error("can't copy to", to, failed);
     if (!going) return error(Errc::failed, "interrupted; nothing was made");
     return {};
 }

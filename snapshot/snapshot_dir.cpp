@@ -10,31 +10,31 @@
 namespace raftd::snapshot {
 namespace {
 
-constexpr uint64_t kManifestBytesMax = 64u << 20;
+constexpr uint64_t kSnapshotFileBytesMax = 64u << 20;
 constexpr std::string_view kCurrent = "CURRENT";
 
-Error io_error(std::string_view doing, const std::string& path, int number) {
+Error file_error(std::string_view doing, const std::string& path, int number) {
     return error(Errc::io, std::string(doing) + " " + path + ": " + std::strerror(number));
 }
 
-Result<void> write_whole(io::Files& files, const std::string& dir, std::string_view name,
-                         std::string_view content) {
+Result<void> write_text(io::Files& files, const std::string& dir, std::string_view name,
+                        std::string_view content) {
     io::FileResult done = io::write_file_atomically(files, dir, name, as_bytes(content));
-    if (done.error != 0) return io_error("can't write", dir + "/" + std::string(name), done.error);
+    if (done.error != 0) return file_error("can't write", dir + "/" + std::string(name), done.error);
     return {};
 }
 
-Result<std::string> read_needed(io::Files& files, const std::string& dir, std::string_view name) {
+Result<std::string> read_snapshot_file(io::Files& files, const std::string& dir, std::string_view name) {
     std::string path = dir + "/" + std::string(name), content;
-    io::FileResult got = io::read_file(files, path, kManifestBytesMax, content);
+    io::FileResult got = io::read_file(files, path, kSnapshotFileBytesMax, content);
     if (got.error == ENOENT)
         return error(Errc::damaged, path + " is missing",
                      "this member's files are incomplete; give it a new data directory under a new id");
-    if (got.error != 0) return io_error("can't read", path, got.error);
+    if (got.error != 0) return file_error("can't read", path, got.error);
     return content;
 }
 
-Error at_path(Error fault, std::string_view path) {
+Error in_file(Error fault, std::string_view path) {
     fault.what = std::string(path) + ": " + fault.what;
     return fault;
 }
@@ -59,30 +59,30 @@ std::optional<Seam> seam_of(const Manifest& genesis) {
 }
 
 Result<Current> read_current(io::Files& files, const std::string& snapshots) {
-    TRY(line, read_needed(files, snapshots, kCurrent));
+    TRY(line, read_snapshot_file(files, snapshots, kCurrent));
     const size_t space = line.find(' ');
     if (space == std::string::npos || line.size() != space + 18 || line.find('/') != std::string::npos)
         return error(Errc::damaged, snapshots + "/CURRENT: not a line of `name hash`");
     Current current;
     current.name = line.substr(0, space);
-    TRY(text, read_needed(files, snapshots, current.name));
+    TRY(text, read_snapshot_file(files, snapshots, current.name));
     const std::string path = snapshots + "/" + current.name;
     if (to_hex(checksum(as_bytes(text))) + "\n" != line.substr(space + 1))
         return error(Errc::damaged, path + ": its hash isn't the one that CURRENT names");
     current.genesis_name = current.name;
     if (is_snapshot(text)) {
         auto manifest = parse_snapshot(text);
-        if (!manifest) return at_path(manifest.error(), path);
+        if (!manifest) return in_file(manifest.error(), path);
         current.snapshot = std::move(*manifest);
         current.genesis_name = current.snapshot->genesis_name;
-        TRY(genesis, read_needed(files, snapshots, current.genesis_name));
+        TRY(genesis, read_snapshot_file(files, snapshots, current.genesis_name));
         if (checksum(as_bytes(genesis)) != current.snapshot->genesis_hash)
             return error(Errc::damaged, snapshots + "/" + current.genesis_name +
                                             ": its hash isn't the one that the snapshot names");
         text = std::move(genesis);
     }
     auto genesis = parse_manifest(text);
-    if (!genesis) return at_path(genesis.error(), snapshots + "/" + current.genesis_name);
+    if (!genesis) return in_file(genesis.error(), snapshots + "/" + current.genesis_name);
     current.genesis = std::move(*genesis);
     if (current.snapshot && !fits_genesis(*current.snapshot, current.genesis))
         return error(Errc::damaged, path + ": the snapshot's log doesn't begin where the genesis says");
@@ -94,9 +94,9 @@ Result<Current> read_current(io::Files& files, const std::string& snapshots) {
 Result<void> put_in_force(io::Files& files, const std::string& snapshots, const SnapshotManifest& manifest) {
     const std::string text = encode_snapshot(manifest);
     // The directory is synced with it, and so are the names of the archives and the state file.
-    TRY_VOID(write_whole(files, snapshots, manifest.name(), text));
-    return write_whole(files, snapshots, kCurrent,
-                       manifest.name() + " " + to_hex(checksum(as_bytes(text))) + "\n");
+    TRY_VOID(write_text(files, snapshots, manifest.name(), text));
+    return write_text(files, snapshots, kCurrent,
+                      manifest.name() + " " + to_hex(checksum(as_bytes(text))) + "\n");
 }
 
 Result<std::vector<std::string>> find_leftovers(io::Files& files, const std::string& snapshots,
@@ -109,7 +109,7 @@ Result<std::vector<std::string>> find_leftovers(io::Files& files, const std::str
     }
     int fault = 0;
     std::vector<std::string> names = files.list(snapshots, fault);
-    if (fault != 0) return io_error("can't list", snapshots, fault);
+    if (fault != 0) return file_error("can't list", snapshots, fault);
     std::erase_if(names, [&](const std::string& name) { return !is_ours(name) || needed.contains(name); });
     return names;
 }
@@ -120,7 +120,7 @@ Result<uint32_t> remove_leftovers(io::Files& files, const std::string& snapshots
     for (const std::string& name : names) {
         const io::FileResult done = files.remove(snapshots + "/" + name);
         if (done.error != 0 && done.error != ENOENT)
-            return io_error("can't remove", snapshots + "/" + name, done.error);
+            return file_error("can't remove", snapshots + "/" + name, done.error);
     }
     return static_cast<uint32_t>(names.size());
 }

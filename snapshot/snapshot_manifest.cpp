@@ -8,9 +8,9 @@
 namespace raftd::snapshot {
 namespace {
 
-constexpr uint64_t kFormat = 2;
+constexpr uint64_t kSnapshotFormat = 2;
 
-Error bad(std::string_view why) {
+Error bad_manifest(std::string_view why) {
     return error(Errc::damaged, "the snapshot's manifest: " + std::string(why));
 }
 
@@ -142,7 +142,7 @@ std::string encode_snapshot(const SnapshotManifest& manifest) {
     Json configs = Json::array(), ids = Json::array();
     for (const SnapshotConfig& config : manifest.configs) configs.push_back(json_of(config));
     for (NodeId id : manifest.used_ids) ids.push_back(raw(id));
-    Json json = {{"format", kFormat},
+    Json json = {{"format", kSnapshotFormat},
                  {"cluster_id", to_hex(manifest.cluster_id)},
                  {"cluster_name", manifest.cluster_name},
                  {"genesis", manifest.genesis_name},
@@ -170,21 +170,21 @@ Result<SnapshotManifest> parse_snapshot(std::string_view text) {
     try {
         const Json json = Json::parse(text);
         const auto format = json.at("format").get<uint64_t>();
-        if (format > kFormat)
+        if (format > kSnapshotFormat)
             return error(Errc::too_new, "the snapshot's manifest has format " + std::to_string(format) +
-                                            ", this version knows " + std::to_string(kFormat));
-        if (format != kFormat) return bad("is a genesis");
+                                            ", this version knows " + std::to_string(kSnapshotFormat));
+        if (format != kSnapshotFormat) return bad_manifest("is a genesis");
         SnapshotManifest manifest = manifest_in(json);
         if (manifest.feature_level > feature_level_max())
             return error(Errc::too_new,
                          "the snapshot asks for feature level " + std::to_string(manifest.feature_level) +
                              ", this version knows " + std::to_string(feature_level_max()),
                          "install the version that the other members run, then start this one again");
-        if (auto why = contradiction(manifest)) return bad(*why);
-        if (encode_snapshot(manifest) != text) return bad("is not in canonical form");
+        if (auto why = contradiction(manifest)) return bad_manifest(*why);
+        if (encode_snapshot(manifest) != text) return bad_manifest("is not in canonical form");
         return manifest;
     } catch (const std::exception& e) {
-        return bad(e.what());
+        return bad_manifest(e.what());
     }
 }
 

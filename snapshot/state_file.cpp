@@ -11,9 +11,9 @@
 namespace raftd::snapshot {
 namespace {
 
-constexpr std::string_view kPrefix = "state-";
-constexpr uint64_t kPieceBytes = 256u << 10;
-constexpr uint64_t kVersionMask = 0xffull << 56;
+constexpr std::string_view kStatePrefix = "state-";
+constexpr uint64_t kReadAtOnceBytes = 256u << 10;
+constexpr uint64_t kStateVersionMask = 0xffull << 56;
 
 Error bad(const std::string& path, uint64_t offset, std::string_view why) {
     return error(Errc::damaged, path + " at byte " + std::to_string(offset) + ": " + std::string(why));
@@ -34,7 +34,7 @@ public:
 
     void put(ByteView bytes) {
         pending_.insert(pending_.end(), bytes.begin(), bytes.end());
-        if (pending_.size() >= kPieceBytes) write();
+        if (pending_.size() >= kReadAtOnceBytes) write();
     }
     Result<StateFileInfo> finish(std::string name) {
         write();
@@ -65,28 +65,28 @@ private:
 };
 
 template <class T>
-ByteView view_of(const T& value) {
+ByteView bytes_view(const T& value) {
     return {reinterpret_cast<const std::byte*>(&value), sizeof(T)};
 }
 
 }  // namespace
 
-std::string state_file_name(Index at) { return std::string(kPrefix) + std::to_string(raw(at)); }
+std::string state_file_name(Index at) { return std::string(kStatePrefix) + std::to_string(raw(at)); }
 
 bool is_state_file_name(std::string_view name) {
-    return name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
-           name.find_first_not_of("0123456789", kPrefix.size()) == std::string_view::npos;
+    return name.starts_with(kStatePrefix) && name.size() > kStatePrefix.size() &&
+           name.find_first_not_of("0123456789", kStatePrefix.size()) == std::string_view::npos;
 }
 
 Result<StateFileInfo> write_state_file(io::Files& files, const std::string& dir, const LogPoint& at,
                                        const Store& store) {
     const std::string name = state_file_name(at.index);
     Output out(files, dir + "/" + name);
-    out.put(view_of(StateFileHeader{kStateFileMagic, at, 0}));
+    out.put(bytes_view(StateFileHeader{kStateFileMagic, at, 0}));
     TRY_VOID(store.for_each([&](std::string_view key, std::string_view value) {
         CHECK(key.size() <= kStateKeyBytesMax && value.size() <= kStateValueBytesMax);
-        out.put(view_of(static_cast<uint32_t>(key.size())));
-        out.put(view_of(static_cast<uint32_t>(value.size())));
+        out.put(bytes_view(static_cast<uint32_t>(key.size())));
+        out.put(bytes_view(static_cast<uint32_t>(value.size())));
         out.put(as_bytes(key));
         out.put(as_bytes(value));
     }));
@@ -111,7 +111,7 @@ Result<StateFile> StateFile::parse(std::string_view content, const std::string& 
     const auto header = reader.get<StateFileHeader>();
     if (!reader.ok()) return bad(path, 0, "too short for a state file");
     if (header.magic_version != kStateFileMagic) {
-        if ((header.magic_version & ~kVersionMask) != (kStateFileMagic & ~kVersionMask))
+        if ((header.magic_version & ~kStateVersionMask) != (kStateFileMagic & ~kStateVersionMask))
             return bad(path, 0, "no state file");
         return error(Errc::too_new, path + ": a state file of format " +
                                         std::to_string(header.magic_version >> 56) +

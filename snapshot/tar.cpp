@@ -13,7 +13,7 @@ namespace {
 struct Field {
     size_t at, bytes;
 };
-constexpr Field kName{0, 100}, kMode{100, 8}, kUid{108, 8}, kGid{116, 8}, kSize{124, 12}, kTime{136, 12},
+constexpr Field kNameField{0, 100}, kMode{100, 8}, kUid{108, 8}, kGid{116, 8}, kSize{124, 12}, kTime{136, 12},
     kSum{148, 8}, kType{156, 1}, kLink{157, 100}, kMagic{257, 6}, kVersion{263, 2}, kPrefix{345, 155};
 // What GNU tar writes where no extension is used: "ustar  " over magic and version.
 constexpr std::string_view kPosixMagic("ustar\00000", 8), kGnuMagic("ustar  \0", 8);
@@ -75,7 +75,7 @@ bool has_magic(const TarHeader& header) {
 TarHeader tar_header(std::string_view name, uint64_t bytes, uint64_t mtime_s) {
     CHECK(!name.empty() && name.find('/') == std::string_view::npos && bytes <= kTarFileBytesMax);
     TarHeader header{};
-    put(header, kName, name);
+    put(header, kNameField, name);
     put_number(header, kMode, 0600);
     put_number(header, kUid, 0);
     put_number(header, kGid, 0);
@@ -169,7 +169,7 @@ Result<uint64_t> TarFiles::take(uint64_t at, const TarHeader& header, const Size
                            (type > ' ' && type <= '~' ? std::string(1, type) : "?") + ")");
     if (!text_in(header, kLink).empty() || !text_in(header, kPrefix).empty())
         return bad(at, "a file with a link's target or a folder before its name");
-    const std::string name(text_in(header, kName));
+    const std::string name(text_in(header, kNameField));
     const uint64_t most = size_max(name);
     if (most == 0) return bad(at, "a name that no save has");
     const std::optional<uint64_t> bytes = number_in(header, kSize);

@@ -9,7 +9,7 @@
 namespace raftd::wal {
 namespace {
 
-constexpr uint64_t kReadAheadBytes = 1u << 20;
+constexpr uint64_t kDumpAheadBytes = 1u << 20;
 
 /// One line: `kind at=8192 key=value`, or the same as a JSON object.
 class Line {
@@ -223,7 +223,7 @@ Result<Dumped> dump_segment(io::Files& files, const std::string& path, DumpForm 
     if (!file)
         return error(file.error() == ENOENT ? Errc::not_found : Errc::io,
                      "can't open " + path + ": " + std::strerror(file.error()));
-    FileWindow window(files, file.id(), kReadAheadBytes);
+    FileWindow window(files, file.id(), kDumpAheadBytes);
     // The number is in the name; a copy under another name is taken at its header's word.
     const size_t slash = path.rfind('/');
     std::optional<uint64_t> id = segment_id_of(path.substr(slash == std::string::npos ? 0 : slash + 1));

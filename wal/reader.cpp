@@ -6,7 +6,7 @@
 
 namespace raftd::wal {
 namespace {
-constexpr uint64_t kReadAheadBytes = 256u << 10;
+constexpr uint64_t kReadAtOnceBytes = 256u << 10;
 }
 
 const Mark* mark_for(const Marks& marks, const ReadRequest& request) {
@@ -41,7 +41,7 @@ bool ReadJob::read_stretch(io::Files& files, const Stretch& stretch, bool first_
         what = "can't open " + path + ": " + std::strerror(file.error());
         return false;
     }
-    FileWindow window(files, file.id(), std::clamp(request.bytes_max, 2 * kBlockBytes, kReadAheadBytes));
+    FileWindow window(files, file.id(), std::clamp(request.bytes_max, 2 * kBlockBytes, kReadAtOnceBytes));
     if (!first_stretch && at_ != stretch.base)
         return fail(path, 0, "the segment doesn't follow the one before it");
     find_start(window, stretch, first_stretch);

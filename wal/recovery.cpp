@@ -11,7 +11,7 @@
 namespace raftd::wal {
 namespace {
 
-constexpr uint64_t kReadAheadBytes = 1u << 20;
+constexpr uint64_t kScanAheadBytes = 1u << 20;
 
 /// One file that bears a segment's name.
 struct FileFound {
@@ -143,7 +143,7 @@ Result<void> Recovery::look_at(FileFound& file) {
                 file.path, file.bytes,
                 "the file is shorter than made (" + std::to_string(file.header.file_bytes) + " bytes)");
     } else {
-        FileWindow rest(files_, opened.id(), kReadAheadBytes);
+        FileWindow rest(files_, opened.id(), kScanAheadBytes);
         for (uint64_t at = kBlockBytes; at < file.bytes && file.behind != Behind::groups; at += kBlockBytes) {
             ByteView block = rest.at(at, kBlockBytes);
             if (all_zero(block)) continue;
@@ -316,7 +316,7 @@ Result<void> Recovery::read_segment(size_t i) {
     const FileFound* next = i + 1 < log_.size() ? log_[i + 1] : nullptr;
     OpenFile opened(files_, file.path, io::OpenMode::read);
     if (!opened) return io_error(file.path, "open", opened.error());
-    FileWindow window(files_, opened.id(), kReadAheadBytes);
+    FileWindow window(files_, opened.id(), kScanAheadBytes);
     Segment segment;
     segment.key = {file.id, file.header.salt};
     segment.file_bytes = file.bytes;
@@ -448,7 +448,7 @@ Result<void> Recovery::remove_files() {
 }
 
 Result<void> Recovery::zero_from(io::FileId file, uint64_t offset) {
-    FileWindow window(files_, file, kReadAheadBytes);
+    FileWindow window(files_, file, kScanAheadBytes);
     const uint64_t torn_before = into_.report.torn_bytes;
     for (; offset < window.file_bytes(); offset += kBlockBytes) {
         if (all_zero(window.at(offset, kBlockBytes))) continue;

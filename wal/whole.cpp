@@ -11,7 +11,7 @@ namespace raftd::wal {
 namespace {
 
 template <class T>
-std::vector<std::byte> block_of(const T& value) {
+std::vector<std::byte> block_from(const T& value) {
     std::vector<std::byte> block(kBlockBytes);
     std::memcpy(block.data(), &value, sizeof value);
     return block;
@@ -146,15 +146,17 @@ Result<void> LogMaker::begin_segment(uint64_t group_bytes) {
     if (file_ == io::kNoFile) return io_error(path(), "make", failed);
     if (failed = files_.fill_zeros(file_, 0, segment_.file_bytes).error; failed != 0)
         return io_error(path(), "fill", failed);
-    return put(0, block_of(make_segment_header(options_, segment_.key, segment_.base,
-                                               first ? nullptr : &before, next_hard(), segment_.file_bytes)));
+    return put(
+        0, block_from(make_segment_header(options_, segment_.key, segment_.base, first ? nullptr : &before,
+                                          next_hard(), segment_.file_bytes)));
 }
 
 Result<void> LogMaker::seal_segment() {
     std::vector<std::byte> footer = encode_footer(segment_.key.id, segment_.end, index_);
     FooterPlace place{segment_.end_offset, footer.size(), checksum(footer, segment_.key.salt)};
     TRY_VOID(put(place.offset, footer));
-    TRY_VOID(put(kSealAt, block_of(make_seal(segment_, place, segment_.key.id + 1, segment_.end.index + 1))));
+    TRY_VOID(
+        put(kSealAt, block_from(make_seal(segment_, place, segment_.key.id + 1, segment_.end.index + 1))));
     return sync_and_close();
 }
 

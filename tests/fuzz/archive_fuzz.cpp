@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size == 0) return 0;
     std::string file(reinterpret_cast<const char*>(data) + 1, size - 1);
     if (data[0] == 1) put_checksums_right(file);
-    raftd::testing::MemoryFiles files;
+    raftd::fakes::MemoryFiles files;
     files.put("/a", file);
     auto reader = ArchiveReader::open(files, "/a");
     if (!reader) return 0;

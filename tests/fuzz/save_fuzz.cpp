@@ -43,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size == 0) return 0;
     std::string tar(reinterpret_cast<const char*>(data) + 1, size - 1);
     if (data[0] == 1) put_manifest_right(tar), put_sums_right(tar);
-    raftd::testing::MemoryFiles files;
+    raftd::fakes::MemoryFiles files;
     files.put("/save", tar);
     auto saved = Saved::open(files, "/save");
     if (!saved || !saved->verify()) return 0;

@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     auto file = StateFile::parse(bytes, "state");
     if (!file) return 0;
-    raftd::testing::MemoryFiles files;
+    raftd::fakes::MemoryFiles files;
     files.make_dir("/s");
     auto written = write_state_file(files, "/s", file->at(), *file);
     if (!written || files.content("/s/" + written->name) != bytes) __builtin_trap();

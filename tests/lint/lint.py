@@ -295,18 +295,46 @@ def scripts(tree):
 
 
 @rule("planted", "the build compiles exactly the files that plant bugs a second time, and a header can't be among them",
-      {"wal/a.cpp": "// A.\nbool f() { return planted(PlantedBug::b); }\n", "cmake/layers.cmake": "# None.\n"})
+      {"wal/a.cpp": "// A.\nbool f() { return planted(PlantedBug::b); }\n", "cmake/speed.cmake": "# None.\n"})
 def planted_files(tree):
-    listed = re.search(r"add_library\(raftd_planted OBJECT([^)]*)\)", tree.text.get("cmake/layers.cmake", ""))
+    listed = re.search(r"set\(RAFTD_PLANTED_SOURCES([^)]*)\)", tree.text.get("cmake/speed.cmake", ""))
     listed = set(listed.group(1).split()) if listed else set()
     for path, lines in tree.code(outside=["tests/*", "base/planted.h", "sim/*"]):
         asks = [n for n, line in enumerate(lines, 1) if re.search(r"\bplanted\(", line)]
         if asks and path.endswith(".h"):
             yield path, asks[0], "planted() in a header: move it to a .cpp"
         elif asks and path not in listed:
-            yield path, asks[0], "add the file to raftd_planted in cmake/layers.cmake"
+            yield path, asks[0], "add the file to RAFTD_PLANTED_SOURCES in cmake/speed.cmake"
         elif path in listed and not asks:
-            yield path, 1, "plants nothing: take it out of raftd_planted in cmake/layers.cmake"
+            yield path, 1, "plants nothing: take it out of RAFTD_PLANTED_SOURCES in cmake/speed.cmake"
+
+
+@rule("names", "the files of a folder are compiled together: a type or constant of one is one of all",
+      {"wal/a.cpp": "// A.\nnamespace {\nconstexpr int kBytes = 1;\n}  // namespace\n",
+       "wal/b.cpp": "// B.\nnamespace {\nconstexpr int kBytes = 2;\n}  // namespace\n"})
+def names(tree):
+    declared = re.compile(r"(?:struct|class|enum class|enum|union) (\w+)\b(?! *;|::)|using (\w+) =|"
+                          r"(?:static )?constexpr [^=({]*?(\w+)(?: = |\{|\[)")
+    known = {}
+    headers_first = sorted(tree.code(outside=["tests/support/*", "tests/fuzz/*", "tests/bench/*", "tests/model/*",
+                                          "examples/*", "*main.cpp"]),
+                           key=lambda file: not file[0].endswith(".h"))
+    for path, lines in headers_first:
+        folder = path.rsplit("/", 1)[0]
+        if folder == "tests/unit":
+            folder += "/" + path.rsplit("/", 1)[1].split("_")[0]
+        inside = False
+        for number, line in enumerate(lines, 1):
+            if line.startswith("namespace {"):
+                inside = True
+            elif line.startswith("}") and "namespace" in tree.text[path].splitlines()[number - 1]:
+                inside = False
+            found = declared.match(line) if inside or path.endswith(".h") else None
+            name = found and next(group for group in found.groups() if group)
+            # An alias of the same may be repeated.
+            first, same = known.setdefault((folder, name), (path, line)) if name else (path, line)
+            if inside and first != path and not (line.startswith("using") and same == line):
+                yield path, number, f"{name} is also a name in {first}"
 
 
 @rule("docs", "a document that names what is gone misleads",

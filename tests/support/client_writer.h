@@ -8,7 +8,7 @@
 #include "client/session.h"
 #include "tests/support/fake_cluster.h"
 
-namespace raftd::testing {
+namespace raftd::fakes {
 
 using client::Appended;
 using client::Batch;
@@ -51,4 +51,4 @@ struct Writer {
     }
 };
 
-}  // namespace raftd::testing
+}  // namespace raftd::fakes

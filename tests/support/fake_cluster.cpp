@@ -5,7 +5,7 @@
 #include "base/result.h"
 #include "proto/control.pb.h"
 
-namespace raftd::testing {
+namespace raftd::fakes {
 
 using proto::AppendCode;
 using proto::FrameType;
@@ -497,4 +497,4 @@ void FakeCluster::serve(FakeMember& to, FakeMember::Tail& tail) {
     tail.credit = 0;
 }
 
-}  // namespace raftd::testing
+}  // namespace raftd::fakes

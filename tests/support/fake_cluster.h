@@ -15,7 +15,7 @@
 #include "proto/frame.h"
 #include "tests/support/fake_log.h"
 
-namespace raftd::testing {
+namespace raftd::fakes {
 
 class FakeCluster;
 
@@ -141,4 +141,4 @@ private:
     std::multimap<Instant, std::function<void()>> queue_;
 };
 
-}  // namespace raftd::testing
+}  // namespace raftd::fakes

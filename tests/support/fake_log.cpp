@@ -1,6 +1,6 @@
 #include "tests/support/fake_log.h"
 
-namespace raftd::testing {
+namespace raftd::fakes {
 
 using proto::AppendCode;
 
@@ -98,4 +98,4 @@ std::vector<std::string> FakeLog::records() const {
     return all;
 }
 
-}  // namespace raftd::testing
+}  // namespace raftd::fakes

@@ -9,7 +9,7 @@
 #include "base/entry.h"
 #include "proto/client.h"
 
-namespace raftd::testing {
+namespace raftd::fakes {
 
 struct FakeProducer {
     uint64_t id = 0;
@@ -40,4 +40,4 @@ struct FakeLog {
     std::vector<std::string> records() const;
 };
 
-}  // namespace raftd::testing
+}  // namespace raftd::fakes

@@ -10,7 +10,7 @@
 
 #include "io/files.h"
 
-namespace raftd::testing {
+namespace raftd::fakes {
 
 class MemoryFiles : public io::Files {
 public:
@@ -131,4 +131,4 @@ private:
     uint32_t last_id_ = 0;
 };
 
-}  // namespace raftd::testing
+}  // namespace raftd::fakes

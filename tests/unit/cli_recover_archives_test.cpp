@@ -13,7 +13,7 @@ namespace {
 
 using snapshot::SavedCluster;
 
-const ClusterId kNew{7, 8};
+const ClusterId kRecovered{7, 8};
 
 /// A machine with the data directory of n1, which took a snapshot and has more behind it.
 struct Compacted {
@@ -50,9 +50,9 @@ struct Compacted {
     }
 };
 
-NewCluster plan() {
+NewCluster recovery() {
     NewCluster cluster;
-    cluster.id = kNew;
+    cluster.id = kRecovered;
     cluster.incarnation = {5, 6};
     cluster.folder = "/new";
     cluster.cluster_toml = "members";
@@ -95,7 +95,7 @@ void expect_log(io::Files& files, const snapshot::DataDir& dir, const Compacted&
 void expect_taken_over(io::Files& files, const Compacted& old, bool configured = true) {
     auto dir = snapshot::inspect(files, "/new/n1/data");
     ASSERT_TRUE(dir) << dir.error().what;
-    EXPECT_EQ(dir->identity.cluster_id, kNew);
+    EXPECT_EQ(dir->identity.cluster_id, kRecovered);
     EXPECT_EQ(dir->identity.name, "n1");
     EXPECT_EQ(dir->base.index, old.at.index);
     EXPECT_EQ(dir->manifest.chain_before, old.at.chain);
@@ -126,7 +126,7 @@ TEST(RecoverArchives, AreTakenOverAndTheLogGoesOnBehindThem) {
         EXPECT_EQ(survivor->first_lsn, Lsn{1});
         EXPECT_EQ(survivor->next_id, NodeId{9}) << "above all that archives, state and log have seen";
         EXPECT_EQ(survivor->config.infos.size(), 4u);
-        auto made = make_new_cluster(files, *survivor, plan());
+        auto made = make_new_cluster(files, *survivor, recovery());
         ASSERT_TRUE(made) << made.error().what;
         EXPECT_FALSE(old.storage.has_unsynced());
         expect_taken_over(files, old);
@@ -144,13 +144,13 @@ TEST(RecoverArchives, NothingIsAddedWhereTheLogHasNoMembership) {
     auto survivor = examine_survivor(files, "/old/data");
     ASSERT_TRUE(survivor) << survivor.error().what;
     EXPECT_EQ(survivor->next_id, NodeId{7});
-    ASSERT_TRUE(make_new_cluster(files, *survivor, plan()));
+    ASSERT_TRUE(make_new_cluster(files, *survivor, recovery()));
     expect_taken_over(files, old, false);
     // And it is a member's directory like any other: it can be recovered in its turn.
     auto again = examine_survivor(files, "/new/n1/data");
     ASSERT_TRUE(again) << again.error().what;
     EXPECT_EQ(again->last.lsn_next, old.cluster.log.end.lsn_next);
-    NewCluster second = plan();
+    NewCluster second = recovery();
     second.id = {9, 9};
     second.folder = "/newer";
     auto made = make_new_cluster(files, *again, second);
@@ -203,7 +203,7 @@ TEST(RecoverArchives, APowerCutAtAnyCallLeavesItWholeOrNotThere) {
                 sim::SimWorld world(storage);
                 world.machine().run([&] {
                     auto survivor = examine_survivor(world.machine().files(), "/old/data");
-                    if (survivor) (void)make_new_cluster(world.machine().files(), *survivor, plan());
+                    if (survivor) (void)make_new_cluster(world.machine().files(), *survivor, recovery());
                 });
             }
             storage.fault = nullptr;

@@ -85,7 +85,7 @@ struct OldMember {
     }
 };
 
-NewCluster plan() {
+NewCluster recover_plan() {
     NewCluster cluster;
     cluster.id = kNew;
     cluster.incarnation = {5, 6};
@@ -148,14 +148,14 @@ TEST(Recover, TakesOverEveryEntryUnderANewIdentity) {
     ASSERT_TRUE(survivor) << survivor.error().what;
     EXPECT_EQ(survivor->last, old.last);
     EXPECT_EQ(survivor->next_id, NodeId{7}) << "above one that was removed long ago";
-    auto made = make_new_cluster(files, *survivor, plan());
+    auto made = make_new_cluster(files, *survivor, recover_plan());
     ASSERT_TRUE(made) << made.error().what;
     EXPECT_FALSE(old.storage.has_unsynced());
     expect_taken_over(files, old);
     auto again = examine_survivor(files, "/old/data");
     ASSERT_TRUE(again);
     EXPECT_EQ(entries_of(files, *again), old.entries);
-    auto twice = make_new_cluster(files, *survivor, plan());
+    auto twice = make_new_cluster(files, *survivor, recover_plan());
     ASSERT_FALSE(twice);
     EXPECT_EQ(twice.error().code, Errc::conflict);
 }
@@ -179,7 +179,7 @@ TEST(Recover, APowerCutAtAnyCallLeavesItWholeOrNotThere) {
                 sim::SimWorld world(storage);
                 world.machine().run([&] {
                     auto survivor = examine_survivor(world.machine().files(), "/old/data");
-                    if (survivor) (void)make_new_cluster(world.machine().files(), *survivor, plan());
+                    if (survivor) (void)make_new_cluster(world.machine().files(), *survivor, recover_plan());
                 });
             }
             storage.fault = nullptr;
@@ -235,12 +235,12 @@ TEST(Recover, WhatAnInterruptedCallLeftIsNamed) {
     sim::SimFiles files(old.storage);
     auto survivor = examine_survivor(files, "/old/data");
     ASSERT_TRUE(survivor);
-    NewCluster cluster = plan();
+    NewCluster cluster = recover_plan();
     cluster.go_on = [](Index) { return false; };
     auto stopped = make_new_cluster(files, *survivor, cluster);
     ASSERT_FALSE(stopped);
     EXPECT_EQ(stopped.error().what, "interrupted; nothing was made");
-    auto again = make_new_cluster(files, *survivor, plan());
+    auto again = make_new_cluster(files, *survivor, recover_plan());
     ASSERT_FALSE(again);
     EXPECT_EQ(again.error().hint, "if no other one runs: rm -r /new.unfinished");
 }

@@ -8,8 +8,8 @@ namespace raftd::client {
 namespace {
 
 using proto::AppendCode;
-using raftd::testing::FakeCluster;
-using raftd::testing::FakeMember;
+using raftd::fakes::FakeCluster;
+using raftd::fakes::FakeMember;
 
 SessionOptions options_for(const FakeCluster& cluster) {
     SessionOptions options;

@@ -8,8 +8,8 @@
 namespace raftd::client {
 namespace {
 
-using raftd::testing::FakeCluster;
-using raftd::testing::FakeMember;
+using raftd::fakes::FakeCluster;
+using raftd::fakes::FakeMember;
 
 class FakeRunner : public Runner {
 public:

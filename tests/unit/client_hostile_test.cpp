@@ -10,7 +10,7 @@
 namespace raftd::client {
 namespace {
 
-using raftd::testing::FakeCluster;
+using raftd::fakes::FakeCluster;
 
 void mangle_bytes(Random& random, std::vector<std::byte>& payload) {
     switch (random.below(5)) {

@@ -8,10 +8,10 @@ namespace raftd::client {
 namespace {
 
 using proto::AppendCode;
-using raftd::testing::FakeCluster;
-using raftd::testing::FakeMember;
-using raftd::testing::FakeProducer;
-using raftd::testing::Writer;
+using raftd::fakes::FakeCluster;
+using raftd::fakes::FakeMember;
+using raftd::fakes::FakeProducer;
+using raftd::fakes::Writer;
 
 struct ClientProducer : ::testing::Test {
     FakeCluster cluster{3};

@@ -8,8 +8,8 @@
 namespace raftd::client {
 namespace {
 
-using raftd::testing::FakeCluster;
-using raftd::testing::FakeMember;
+using raftd::fakes::FakeCluster;
+using raftd::fakes::FakeMember;
 
 struct ClientTail : ::testing::Test {
     FakeCluster cluster{3};
@@ -305,7 +305,7 @@ TEST_F(ClientTail, AFollowerLeavesAMemberThatLostItsLeader) {
     start({.from = From::first, .follow = true});
     ASSERT_TRUE(read(9));
     uint64_t serving = cluster.member(1).streams.empty() ? cluster.member(2).streams.empty() ? 3 : 2 : 1;
-    raftd::testing::FakeLog stale = cluster.log();
+    raftd::fakes::FakeLog stale = cluster.log();
     cluster.member(serving).log = &stale;
     cluster.member(serving).leader = 0;
     cluster.log().add_text({"t10"});

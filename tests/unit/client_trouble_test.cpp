@@ -8,9 +8,9 @@ namespace raftd::client {
 namespace {
 
 using proto::AppendCode;
-using raftd::testing::FakeCluster;
-using raftd::testing::FakeMember;
-using raftd::testing::Writer;
+using raftd::fakes::FakeCluster;
+using raftd::fakes::FakeMember;
+using raftd::fakes::Writer;
 
 /// One world of trouble: refusals, cuts, frames that arrive late, lost answers, changes of leader.
 struct Trouble {

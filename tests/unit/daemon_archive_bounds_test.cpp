@@ -11,15 +11,15 @@
 namespace raftd::daemon {
 namespace {
 
-constexpr StateLimits kLimits{.producers_max = 8,
-                              .answers_each_max = 5,
-                              .answers_all_max = 12,
-                              .producer_idle_ms = 100,
-                              .archive = {.bytes = 1000, .entries = 8, .marks_max = 100}};
+constexpr StateLimits kBoundsLimits{.producers_max = 8,
+                                    .answers_each_max = 5,
+                                    .answers_all_max = 12,
+                                    .producer_idle_ms = 100,
+                                    .archive = {.bytes = 1000, .entries = 8, .marks_max = 100}};
 
 TEST(ArchiveBounds, AnArchiveEndsWithTheEntryThatReachesTheBytes) {
     StateLog log;
-    State state(kLimits, LogPoint{}, 3);
+    State state(kBoundsLimits, LogPoint{}, 3);
     EXPECT_FALSE(apply(state, log.records(2, 400)).archive_end);
     EXPECT_EQ(state.archives().open(), (OpenArchive{496, 1, 1}));
     EXPECT_FALSE(apply(state, log.records(1, 407)).archive_end);  // 999 bytes
@@ -33,14 +33,14 @@ TEST(ArchiveBounds, AnArchiveEndsWithTheEntryThatReachesTheBytes) {
 
 TEST(ArchiveBounds, AnArchiveEndsWithItsLastEntry) {
     StateLog log;
-    State state(kLimits, LogPoint{}, 1);
+    State state(kBoundsLimits, LogPoint{}, 1);
     for (int i = 1; i <= 16; ++i)
         EXPECT_EQ(apply(state, log.add(EntryKind::noop, {})).archive_end, i % 8 == 0) << i;
 }
 
 TEST(ArchiveBounds, ACutEndsAnArchiveThatSaysSomething) {
     StateLog log;
-    State state(kLimits, LogPoint{}, 3);
+    State state(kBoundsLimits, LogPoint{}, 3);
     EXPECT_FALSE(apply(state, log.add(EntryKind::cut, {})).archive_end);
     EXPECT_FALSE(apply(state, log.add(EntryKind::noop, {})).archive_end);
     apply(state, log.records(1, 4));
@@ -53,11 +53,11 @@ TEST(ArchiveBounds, ACutEndsAnArchiveThatSaysSomething) {
 }
 
 TEST(ArchiveBounds, TheFirstArchiveBeginsBehindTheBase) {
-    State state(kLimits, LogPoint{Index{70}, Term{3}, 99, Lsn{41}, 5000}, 3);
+    State state(kBoundsLimits, LogPoint{Index{70}, Term{3}, 99, Lsn{41}, 5000}, 3);
     EXPECT_EQ(state.archives().marks().front(), (ArchiveMark{Index{71}, Lsn{41}, 5000, 0}));
 }
 
-struct Model {
+struct BoundsModel {
     uint64_t bytes = 0, entries = 0, changes = 0;
     std::vector<uint64_t> ends;
     void add(const EntryHeader& header, const ArchiveLimits& limits) {
@@ -76,12 +76,12 @@ TEST(ArchiveBounds, TheSameAsTheWholeLogSaysWhereverAMemberWasRestarted) {
     uint64_t archives = 0, cuts = 0;
     for (uint64_t seed = 1; seed <= 60; ++seed) {
         Random random(seed);
-        StateLimits limits = kLimits;
+        StateLimits limits = kBoundsLimits;
         limits.archive = {1 + random.below(5000), 1 + random.below(50), 2000};
         StateLog log;
         State state(limits, LogPoint{}, 1 + static_cast<uint32_t>(random.below(3)));
         snapshot::MemoryStore store;
-        Model model;
+        BoundsModel model;
         for (int i = 0; i < 1000; ++i) {
             log.now_ms += random.below(3);
             LoggedEntry entry = random.below(12) == 0 ? log.add(EntryKind::cut, {})
@@ -111,7 +111,7 @@ TEST(ArchiveBounds, TheSameAsTheWholeLogSaysWhereverAMemberWasRestarted) {
 }
 
 TEST(ArchiveBounds, MarksStayBoundedAndAreWhatTheStoreHas) {
-    StateLimits limits = kLimits;
+    StateLimits limits = kBoundsLimits;
     limits.archive = {.bytes = 1, .entries = 10, .marks_max = 20};
     StateLog log;
     State state(limits, LogPoint{}, 3);
@@ -137,7 +137,7 @@ TEST(ArchiveBounds, MarksStayBoundedAndAreWhatTheStoreHas) {
 
 // What an earlier version wrote has no counts: it isn't taken, and the log tells them again.
 TEST(ArchiveBounds, AStoreOfTheOlderFormatIsNotTaken) {
-    State state(kLimits, LogPoint{}, 2);
+    State state(kBoundsLimits, LogPoint{}, 2);
     snapshot::MemoryStore store;
     snapshot::StoreBatch batch;
     state.take_dirty(batch);
@@ -146,7 +146,7 @@ TEST(ArchiveBounds, AStoreOfTheOlderFormatIsNotTaken) {
     old.resize(48);
     batch.keys = {{"f", old}};
     store.write(batch).value();
-    auto loaded = State::load(kLimits, store);
+    auto loaded = State::load(kBoundsLimits, store);
     ASSERT_FALSE(loaded);
     EXPECT_EQ(loaded.error().code, Errc::damaged);
 }

@@ -19,7 +19,7 @@ Membership voters(std::initializer_list<uint64_t> now, std::initializer_list<uin
 }
 
 /// Member 1 leads. Each clock is true time plus an offset, unless it has stopped.
-struct Rig : testing::Test {
+struct ClockRig : testing::Test {
     LogClock clock{NodeId{1}, seconds(10), seconds(1)};
     Instant now{5'000'000'000};
     int64_t offset[8] = {};
@@ -27,7 +27,7 @@ struct Rig : testing::Test {
     int64_t shown[8] = {};
     uint64_t newest = 0;
 
-    Rig() { clock.set_members(voters({1, 2, 3})); }
+    ClockRig() { clock.set_members(voters({1, 2, 3})); }
     int64_t true_ms() const { return kEpoch + now.ns / 1'000'000; }
     int64_t wall(int member) {
         if (!stopped[member]) shown[member] = true_ms() + offset[member];
@@ -48,7 +48,7 @@ struct Rig : testing::Test {
         }
     }
 };
-using LogClockTest = Rig;
+using LogClockTest = ClockRig;
 
 TEST_F(LogClockTest, FollowsItsClockWhileAllAgree) {
     offset[2] = -4000, offset[3] = 5000;

@@ -7,7 +7,7 @@
 namespace raftd::daemon {
 namespace {
 
-using Op = ProducerEntry::Op;
+using ProducerOp = ProducerEntry::Op;
 
 bool equal(const ProducerEntry& a, const ProducerEntry& b) {
     return a.op == b.op && a.id == b.id && a.epoch == b.epoch && a.name == b.name && a.expire == b.expire;
@@ -15,11 +15,11 @@ bool equal(const ProducerEntry& a, const ProducerEntry& b) {
 
 const std::vector<ProducerEntry>& samples() {
     static const std::vector<ProducerEntry> all = {
-        {Op::open, 0, 0, "", {}},
-        {Op::open, 0, 0, "jobs", {7, 9}},
-        {Op::open, 12, 0, "", {}},
-        {Op::close, 12, 3, "", {}},
-        {Op::open, 0, 0, std::string(kProducerNameBytesMax, 'x'),
+        {ProducerOp::open, 0, 0, "", {}},
+        {ProducerOp::open, 0, 0, "jobs", {7, 9}},
+        {ProducerOp::open, 12, 0, "", {}},
+        {ProducerOp::close, 12, 3, "", {}},
+        {ProducerOp::open, 0, 0, std::string(kProducerNameBytesMax, 'x'),
          std::vector<uint64_t>(kProducersExpiredAtOnce, 5)},
     };
     return all;
@@ -27,8 +27,8 @@ const std::vector<ProducerEntry>& samples() {
 
 // The bytes are in logs that exist: they may never change.
 TEST(ProducerEntry, BytesAreFixed) {
-    EXPECT_EQ(encode_producer({Op::open, 0, 0, "jobs", {7}}), read_hex("producer_open.hex"));
-    EXPECT_EQ(encode_producer({Op::close, 258, 3, "", {}}), read_hex("producer_close.hex"));
+    EXPECT_EQ(encode_producer({ProducerOp::open, 0, 0, "jobs", {7}}), read_hex("producer_open.hex"));
+    EXPECT_EQ(encode_producer({ProducerOp::close, 258, 3, "", {}}), read_hex("producer_close.hex"));
 }
 
 TEST(ProducerEntry, ComesBackAsItWas) {
@@ -72,13 +72,13 @@ TEST(ProducerEntry, BoundsAndSenseAreHeld) {
         bytes[at] = std::byte{to};
         return bytes;
     };
-    EXPECT_FALSE(decode_producer(changed({Op::open, 0, 0, "", {}}, 0, 0)));
-    EXPECT_FALSE(decode_producer(changed({Op::open, 0, 0, "", {}}, 0, 3)));
-    EXPECT_FALSE(decode_producer(changed({Op::open, 0, 0, "", {}}, 4, 1)));   // an open has no epoch
-    EXPECT_FALSE(decode_producer(changed({Op::close, 1, 1, "", {}}, 4, 0)));  // a close has one
-    EXPECT_FALSE(decode_producer(changed({Op::close, 1, 1, "", {}}, 8, 0)));  // and an id
-    EXPECT_FALSE(decode_producer(changed({Op::open, 0, 0, "", {}}, 1, 1)));   // reserved
-    EXPECT_FALSE(decode_producer(changed({Op::open, 0, 0, "", {}}, 20, 1)));
+    EXPECT_FALSE(decode_producer(changed({ProducerOp::open, 0, 0, "", {}}, 0, 0)));
+    EXPECT_FALSE(decode_producer(changed({ProducerOp::open, 0, 0, "", {}}, 0, 3)));
+    EXPECT_FALSE(decode_producer(changed({ProducerOp::open, 0, 0, "", {}}, 4, 1)));   // an open has no epoch
+    EXPECT_FALSE(decode_producer(changed({ProducerOp::close, 1, 1, "", {}}, 4, 0)));  // a close has one
+    EXPECT_FALSE(decode_producer(changed({ProducerOp::close, 1, 1, "", {}}, 8, 0)));  // and an id
+    EXPECT_FALSE(decode_producer(changed({ProducerOp::open, 0, 0, "", {}}, 1, 1)));   // reserved
+    EXPECT_FALSE(decode_producer(changed({ProducerOp::open, 0, 0, "", {}}, 20, 1)));
     std::vector<std::byte> many = encode_producer(samples().back());
     many[16] = std::byte{kProducersExpiredAtOnce + 1};
     many.insert(many.begin() + 24, 8, std::byte{1});

@@ -12,7 +12,7 @@ namespace {
 
 using What = Verdict::What;
 
-struct Rig {
+struct TableRig {
     StateLimits limits{
         .producers_max = 4, .answers_each_max = 3, .answers_all_max = 8, .producer_idle_ms = 0};
     State state{limits, LogPoint{}, 2};
@@ -68,7 +68,7 @@ struct Reference {
     State all;
     std::map<std::pair<uint64_t, uint64_t>, std::pair<Index, uint64_t>>
         where;  // (id, sequence) -> index, sum
-    explicit Reference(const Rig& rig) : all(rig.limits, LogPoint{}, 2) {
+    explicit Reference(const TableRig& rig) : all(rig.limits, LogPoint{}, 2) {
         for (const auto& [header, body] : rig.log) {
             const Producer* before = all.find(header.producer);
             bool lands = header.kind == EntryKind::batch && before != nullptr &&
@@ -78,7 +78,7 @@ struct Reference {
                 where[{header.producer, header.sequence}] = {Index{header.index}, header.body_checksum};
         }
     }
-    What judge(const Rig& rig, uint64_t id, uint32_t epoch, uint64_t sequence, uint64_t checksum) const {
+    What judge(const TableRig& rig, uint64_t id, uint32_t epoch, uint64_t sequence, uint64_t checksum) const {
         const Producer* producer = all.find(id);
         if (producer == nullptr) return What::expired;
         if (producer->epoch != epoch) return What::fenced;
@@ -95,7 +95,7 @@ TEST(ProducerTable, AgreesWithTheWholeLogApplied) {
     std::map<What, int> seen;
     for (uint64_t seed = 1; seed <= 300; ++seed) {
         Random random(seed);
-        Rig rig;
+        TableRig rig;
         bool standing = true;
         auto any_id = [&] { return random.below(raw(rig.end()) + 2); };
         for (int step = 0; step < 80; ++step) {
@@ -179,7 +179,7 @@ TEST(ProducerTable, AgreesWithTheWholeLogApplied) {
 
 // A refusal rests on the entry that made it so, which may not be committed yet: it waits for that (H12).
 TEST(ProducerTable, RefusalsNameTheEntryTheyRestOn) {
-    Rig rig;
+    TableRig rig;
     uint64_t id = raw(rig.entry({}));
     rig.batch(id, 1, 1, 10);
     rig.push_all();
@@ -209,7 +209,7 @@ TEST(ProducerTable, RefusalsNameTheEntryTheyRestOn) {
 
 // What the state applied before the table knew of it, as on a member that catches up before it leads.
 TEST(ProducerTable, FollowsAStateThatIsAhead) {
-    Rig rig;
+    TableRig rig;
     uint64_t id = raw(rig.entry({}));
     for (uint64_t sequence = 1; sequence <= 5; ++sequence) rig.batch(id, 1, sequence, sequence);
     rig.apply_to(rig.end());

@@ -19,7 +19,7 @@ constexpr StateLimits kLimits{
     .archive = {.bytes = 1000, .entries = 4, .marks_max = 100},
     .retain = {.cursors_max = 3, .checkpoints_max = 2, .uploads_max = 2, .upload_distance = 5000}};
 
-struct Rig {
+struct RetainedRig {
     RetainEffects operator()(const LoggedEntry& entry) { return apply(state, entry).retain.value(); }
     void records(uint32_t count) { apply(state, log.records(count)); }
     /// A whole checkpoint; its number.
@@ -35,7 +35,7 @@ struct Rig {
 };
 
 TEST(Retained, ATrimComesToTheEndAtMostAndNeverBack) {
-    Rig rig;
+    RetainedRig rig;
     EXPECT_EQ(rig.state.first_lsn(), Lsn{1});
     rig.records(10);
     EXPECT_EQ(rig(rig.log.trim(4)).trimmed_to, Lsn{4});
@@ -48,7 +48,7 @@ TEST(Retained, ATrimComesToTheEndAtMostAndNeverBack) {
 }
 
 TEST(Retained, AHoldKeepsWhatItsCursorHasNotRead) {
-    Rig rig;
+    RetainedRig rig;
     rig.records(10);
     rig(rig.log.cursor("audit", 5, true));
     rig(rig.log.cursor("other", 2));
@@ -64,7 +64,7 @@ TEST(Retained, AHoldKeepsWhatItsCursorHasNotRead) {
 }
 
 TEST(Retained, ACursorIsSetToAnywhereButAdvancesOnlyForward) {
-    Rig rig;
+    RetainedRig rig;
     rig.records(10);
     rig(rig.log.cursor("a", 5, true, 777));
     rig(rig.log.advance("a", 3));
@@ -84,7 +84,7 @@ TEST(Retained, ACursorIsSetToAnywhereButAdvancesOnlyForward) {
 }
 
 TEST(Retained, AHoldWithALimitEndsWhereItKeepsMore) {
-    Rig rig;
+    RetainedRig rig;
     rig.records(1);
     rig(rig.log.cursor("slow", 1, true, 1500));
     for (int i = 0; i < 4; ++i) rig.records(1);
@@ -96,7 +96,7 @@ TEST(Retained, AHoldWithALimitEndsWhereItKeepsMore) {
 }
 
 TEST(Retained, ThePolicyBelowTheNewestCheckpointBoundsEveryTrim) {
-    Rig rig;
+    RetainedRig rig;
     rig.records(10);
     rig(rig.log.retention({.records = 3, .below_checkpoint = true}));
     rig(rig.log.retention({.bytes = 500}));
@@ -111,7 +111,7 @@ TEST(Retained, ThePolicyBelowTheNewestCheckpointBoundsEveryTrim) {
 }
 
 TEST(Retained, TheCatalogueChangesOnlyAtTheCommit) {
-    Rig rig;
+    RetainedRig rig;
     rig.records(10);
     EXPECT_EQ(rig(rig.log.begin(11, 5)).refused, Refused::beyond);
     uint64_t id = raw(rig.log.end.index) + 1;
@@ -135,7 +135,7 @@ TEST(Retained, TheCatalogueChangesOnlyAtTheCommit) {
 
 // Two upload at once: the one for fewer records comes too late.
 TEST(Retained, ACheckpointForFewerRecordsThanTheNewestIsNotCommitted) {
-    Rig rig;
+    RetainedRig rig;
     rig.records(10);
     uint64_t older = raw(rig.log.end.index) + 1;
     rig(rig.log.begin(5, 0));
@@ -145,7 +145,7 @@ TEST(Retained, ACheckpointForFewerRecordsThanTheNewestIsNotCommitted) {
 }
 
 TEST(Retained, ATrimPastACheckpointDropsIt) {
-    Rig rig;
+    RetainedRig rig;
     rig.records(10);
     uint64_t id = rig.checkpoint(5);
     uint64_t upload = raw(rig.log.end.index) + 1;
@@ -158,7 +158,7 @@ TEST(Retained, ATrimPastACheckpointDropsIt) {
 }
 
 TEST(Retained, TooManyAndAbandonedOnesGo) {
-    Rig rig;
+    RetainedRig rig;
     rig.records(10);
     uint64_t first = rig.checkpoint(1);
     rig.checkpoint(2);
@@ -178,7 +178,7 @@ TEST(Retained, TooManyAndAbandonedOnesGo) {
 
 // A run shares its archive with records that go: it must not go with them.
 TEST(Retained, ATrimFreesNothingOfARunThatIsUseful) {
-    Rig rig;
+    RetainedRig rig;
     rig.records(3);
     uint64_t id = rig.checkpoint(3);  // ends the archive of four entries
     EXPECT_EQ(rig.state.archives().open_first(), Index{5});

@@ -7,7 +7,7 @@
 namespace raftd::snapshot {
 namespace {
 
-using raftd::testing::MemoryFiles;
+using raftd::fakes::MemoryFiles;
 
 MemberInfos two() {
     MemberInfos infos;

@@ -12,7 +12,7 @@
 namespace raftd::snapshot {
 namespace {
 
-using raftd::testing::MemoryFiles;
+using raftd::fakes::MemoryFiles;
 using By = ArchiveSeek::By;
 
 class Archive : public ::testing::Test {

@@ -13,7 +13,7 @@
 namespace raftd::snapshot {
 namespace {
 
-using raftd::testing::MemoryFiles;
+using raftd::fakes::MemoryFiles;
 const ClusterId kCluster{0x6f1c000000000001u, 0x8000000000000002u};
 
 Manifest three_members() {

@@ -9,7 +9,7 @@
 namespace raftd::snapshot {
 namespace {
 
-using raftd::testing::MemoryFiles;
+using raftd::fakes::MemoryFiles;
 
 ArchiveInfo archive(uint64_t after, uint64_t last) {
     ArchiveInfo info;

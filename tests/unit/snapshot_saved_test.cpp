@@ -17,7 +17,7 @@ using Contents = std::vector<std::pair<std::string, std::string>>;
 
 struct SaveRig {
     SavedCluster cluster;
-    raftd::testing::MemoryFiles files;
+    raftd::fakes::MemoryFiles files;
     Contents contents;
 
     SaveRig() {
@@ -203,7 +203,7 @@ TEST(Saved, AnyFlippedBitOfContentIsFound) {
 
 // A save made by an earlier version stays readable: its bytes stand in tests/support/golden/.
 TEST(Saved, TheFixtureReadsBack) {
-    raftd::testing::MemoryFiles files;
+    raftd::fakes::MemoryFiles files;
     files.put("/save", std::string(as_text(read_hex("save.hex"))));
     auto saved = Saved::open(files, "/save");
     ASSERT_TRUE(saved) << saved.error().what;
@@ -216,7 +216,7 @@ TEST(Saved, TheFixtureReadsBack) {
 TEST(Saved, AnArchiveOfAnotherHistoryIsFound) {
     SaveRig rig;
     SavedCluster other(2);
-    raftd::testing::MemoryFiles files;
+    raftd::fakes::MemoryFiles files;
     files.make_dir("/member");
     other.put_snapshot(files, "/member");
     Contents theirs = files_of_save(files, "/member"), mixed = rig.contents;

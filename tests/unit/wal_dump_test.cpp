@@ -19,7 +19,7 @@ size_t lines_of(const std::string& text, const std::string& kind) {
 }
 
 /// Segment 1: three groups, sealed by a cut; segment 2: one group and its closing marker.
-void fill(WalRig& rig) {
+void fill_log(WalRig& rig) {
     rig.init();
     ASSERT_TRUE(rig.start());
     for (int i = 0; i < 3; ++i)
@@ -31,7 +31,7 @@ void fill(WalRig& rig) {
 
 TEST(WalDump, ShowsEveryPartOfAGoodSegment) {
     WalRig rig;
-    fill(rig);
+    fill_log(rig);
     Dumped first = dump(rig.storage, 1);
     EXPECT_EQ(first.damages, 0u) << first.text;
     EXPECT_EQ(lines_of(first.text, "segment at=0 id=1 "), 1u) << first.text;
@@ -48,7 +48,7 @@ TEST(WalDump, ShowsEveryPartOfAGoodSegment) {
 // The tool is for broken files: it must name the place and go on behind it.
 TEST(WalDump, NamesDamageAndGoesOnBehindIt) {
     WalRig rig;
-    fill(rig);
+    fill_log(rig);
     rig.storage.flip_bit(segment_path("d/wal", 1), kFirstGroupAt + 5, 1);
     Dumped dumped = dump(rig.storage, 1);
     EXPECT_EQ(dumped.damages, 1u);
@@ -62,7 +62,7 @@ TEST(WalDump, NamesDamageAndGoesOnBehindIt) {
 
 TEST(WalDump, NoFlippedBitBreaksIt) {
     WalRig made;
-    fill(made);
+    fill_log(made);
     Random random(1);
     for (int i = 0; i < 500; ++i) {
         sim::SimStorage storage = made.storage;

@@ -54,7 +54,7 @@ void poke(sim::SimStorage& storage, const std::string& path, uint64_t offset, By
     storage.write(*file, offset, bytes, done);
     storage.sync(*file);
 }
-SegmentHeader header_of(const sim::SimStorage& storage, uint64_t id) {
+SegmentHeader segment_header_of(const sim::SimStorage& storage, uint64_t id) {
     SegmentHeader header;
     std::vector<std::byte> bytes = storage.visible_bytes(path_of(id));
     EXPECT_EQ(form_of_header(ByteView(bytes).first(kBlockBytes), id, header), Form::good);
@@ -62,7 +62,7 @@ SegmentHeader header_of(const sim::SimStorage& storage, uint64_t id) {
 }
 /// The groups of a segment by their own headers, in order.
 std::vector<GroupHeader> groups_of(const sim::SimStorage& storage, uint64_t id) {
-    const SegmentKey key{id, header_of(storage, id).salt};
+    const SegmentKey key{id, segment_header_of(storage, id).salt};
     std::vector<std::byte> bytes = storage.visible_bytes(path_of(id));
     std::vector<GroupHeader> groups;
     for (uint64_t at = kFirstGroupAt; at < bytes.size(); at += kBlockBytes) {
@@ -229,7 +229,7 @@ TEST(WalRecovery, ATornCreationIsRemovedAndTheLogGoesOn) {
         ASSERT_TRUE(rig.start());
         rig.until_quiet();
         rig.crash(sim::CrashPolicy::keep_all());
-        SegmentHeader header = header_of(rig.storage, 1);
+        SegmentHeader header = segment_header_of(rig.storage, 1);
         header.segment_id = 2;
         sign(header);
         poke(rig.storage, path_of(2), 0, ByteView(reinterpret_cast<const std::byte*>(&header), kept));
@@ -252,7 +252,7 @@ TEST(WalRecovery, ASpareIsKeptAndUsed) {
     rig.until_quiet();
     EXPECT_LE(rig.storage.calls() - calls, 4u);  // the closing marker, but no creation
     ASSERT_TRUE(rig.until_durable(rig.write(2, 1, {Term{2}, NodeId{1}})));
-    EXPECT_EQ(header_of(rig.storage, 2).base.index, Index{2});
+    EXPECT_EQ(segment_header_of(rig.storage, 2).base.index, Index{2});
 }
 
 TEST(WalRecovery, RefusesAForeignAndANewerLog) {
@@ -268,7 +268,7 @@ TEST(WalRecovery, RefusesAForeignAndANewerLog) {
     EXPECT_EQ(rig.refused.code, Errc::conflict) << rig.why();
     rig.kill();
     rig.options.incarnation.high ^= 1;
-    SegmentHeader header = header_of(rig.storage, 1);
+    SegmentHeader header = segment_header_of(rig.storage, 1);
     header.magic_version = magic("rwalseg", kVersion + 2);
     poke(rig.storage, path_of(1), 0, ByteView(reinterpret_cast<const std::byte*>(&header), sizeof header));
     EXPECT_FALSE(rig.start());
