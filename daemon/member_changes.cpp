@@ -123,12 +123,12 @@ void MemberChanges::change(const ClientConn& conn, uint32_t stream, const pb::Ch
     if (pending_) return refuse(conn.id, stream, error_of(raft::Refusal::in_progress));
     if (auto wrong = take_target(wanted, pending)) return refuse(conn.id, stream, *wrong);
     pending.dry_run = wanted.dry_run();
-    auto why = why_not(pending);
-    if (why && !pending.dry_run) return refuse(conn.id, stream, *why);
+    auto objection = why_not(pending);
+    if (objection && !objection->passing && !pending.dry_run) return refuse(conn.id, stream, objection->why);
     std::vector<std::pair<NodeId, std::string>> unknown;
     for (const auto& [id, info] : pending.infos)
         if (info.incarnation == Incarnation{}) unknown.emplace_back(id, info.peer);
-    if (unknown.empty()) return pending.dry_run ? tell_plan(pending) : begin(pending);
+    if (unknown.empty()) return pending.dry_run ? tell_plan(pending) : try_to_begin(std::move(pending));
     for (const auto& [id, address] : unknown) pending.probes.insert(peers_.probe(id, address));
     pending_ = std::move(pending);
 }
@@ -193,8 +193,11 @@ std::optional<Error> MemberChanges::too_many(const MemberInfos& wanted) const {
                  "raftctl member remove makes room for another one");
 }
 
-std::optional<Error> MemberChanges::why_not(const Pending& pending) const {
-    if (auto refusal = replica_.core().may_change(pending.target)) return error_of(*refusal);
+std::optional<MemberChanges::Objection> MemberChanges::why_not(const Pending& pending) const {
+    if (auto refusal = replica_.core().may_change(pending.target))
+        return Objection{error_of(*refusal), *refusal == raft::Refusal::would_lose_quorum ||
+                                                 *refusal == raft::Refusal::not_caught_up ||
+                                                 *refusal == raft::Refusal::no_own_commit};
     // Who was killed just now was still heard within the election time-out: a closed connection says more.
     size_t voters = 0, reachable = 0;
     for (const Member& member : pending.target.now) {
@@ -202,14 +205,34 @@ std::optional<Error> MemberChanges::why_not(const Pending& pending) const {
         ++voters;
         reachable += member.id == context_.dir.identity.id || peers_.linked(member.id);
     }
-    if (reachable * 2 <= voters) return error_of(raft::Refusal::would_lose_quorum);
+    if (reachable * 2 <= voters) return Objection{error_of(raft::Refusal::would_lose_quorum), true};
     if (pending.expected != replica_.members().in_force().index)
-        return error(Errc::conflict,
-                     "the members changed meanwhile: configuration " + std::to_string(raw(pending.expected)) +
-                         " was expected, " + std::to_string(raw(replica_.members().in_force().index)) +
-                         " is in force",
-                     kRetryHint);
+        return Objection{error(Errc::conflict,
+                               "the members changed meanwhile: configuration " +
+                                   std::to_string(raw(pending.expected)) + " was expected, " +
+                                   std::to_string(raw(replica_.members().in_force().index)) + " is in force",
+                               kRetryHint),
+                         false};
     return std::nullopt;
+}
+
+/// What passes has one election time-out to do so: within it a member that lives is heard.
+void MemberChanges::try_to_begin(Pending pending) {
+    auto objection = why_not(pending);
+    if (!objection) return begin(pending);
+    if (pending.give_up_at == kNever)
+        pending.give_up_at = context_.now + context_.options.settings.raft.election_timeout;
+    if (!objection->passing || context_.now >= pending.give_up_at)
+        return refuse(pending.conn, pending.stream, objection->why);
+    pending_ = std::move(pending);
+}
+
+void MemberChanges::turn() {
+    while (auto ended = peers_.take_probed()) probed(*ended);
+    if (!pending_ || !pending_->probes.empty()) return;
+    Pending again = std::move(*pending_);
+    pending_.reset();
+    try_to_begin(std::move(again));
 }
 
 void MemberChanges::probed(const Peers::Probed& probed) {
@@ -231,8 +254,7 @@ void MemberChanges::probed(const Peers::Probed& probed) {
     Pending whole = std::move(*pending_);
     pending_.reset();
     if (whole.dry_run) return tell_plan(whole);
-    if (auto why = why_not(whole)) return refuse(whole.conn, whole.stream, *why);
-    begin(whole);
+    try_to_begin(std::move(whole));
 }
 
 /// The steps as they would be, with what each needs and survives; the last one may be one that can't be

@@ -247,7 +247,7 @@ void Node::end_turn(Instant now) {
     ++parts.context.counters.turns;
     parts.tick();
     parts.links();
-    while (auto probed = parts.peers.take_probed()) parts.changes.probed(*probed);
+    parts.changes.turn();
     parts.drain_log();
     parts.files();
     parts.repair.turn(parts.pump.committed().index);
@@ -468,7 +468,7 @@ Instant Node::Parts::deadline() {
     Instant at = std::min({wal->deadline(), peers.deadline(), clients.deadline(), replica.core().deadline(),
                            applier.deadline(), compaction.deadline(), leaving.deadline(),
                            retention.deadline(), installer.deadline(), repair.deadline(), verifier.deadline(),
-                           tails.deadline(), saves.deadline(), freeze.deadline()});
+                           tails.deadline(), saves.deadline(), freeze.deadline(), changes.deadline()});
     // A write that hangs changes what this member may do, and nothing else would wake us.
     if (auto oldest = wal->oldest_unsynced()) {
         Instant stalls = *oldest + options.settings.raft.election_timeout + milliseconds(1);

@@ -91,6 +91,37 @@ TEST_F(MemberChangesTest, AnEarlierProbeSaysNothingToALaterChange) {
     EXPECT_EQ(now.members(3).incarnation().high(), 222u);
 }
 
+// The link to a voter was lost and came back this moment: nothing of it is known, and yet it is there. A
+// change that needs it waits for its answer, at most an election time-out, before it is refused.
+TEST_F(MemberChangesTest, AVoterWhoseLinkJustCameBackIsWaitedFor) {
+    const uint32_t leads = leader();
+    std::vector<uint32_t> others;
+    for (uint32_t i = 1; i <= 3; ++i)
+        if (i != leads) others.push_back(i);
+    auto without_leader = [&] {
+        pb::MemberList now = list();
+        pb::Request request;
+        pb::ChangeMembers& change = *request.mutable_change_members();
+        change.set_expected_config_index(now.config_index());
+        for (const pb::MemberInfo& info : now.members())
+            if (info.id() != leads) *change.add_target() = info;
+        return asker.ask(request);
+    };
+    network.cut(leads, others[0], true);
+    network.cut(others[0], leads, true);
+    run_for(milliseconds(1500));
+    ASSERT_EQ(leader(), leads);
+    uint32_t refused = without_leader();
+    ASSERT_TRUE(answer(refused).has_error()) << "one of the two that stay is cut off";
+    EXPECT_NE(answer(refused).error().what().find("majority"), std::string::npos);
+
+    uint32_t wanted = without_leader();
+    run_for(milliseconds(100));
+    network.cut(leads, others[0], false);
+    network.cut(others[0], leads, false);
+    EXPECT_TRUE(answer(wanted).has_member_list()) << answer(wanted).error().what();
+}
+
 // Ids never return (B79). Once compaction has dropped the entry of a configuration, only the replicated state
 // knows who was in it.
 TEST(MemberIds, OneThatOnlyTheStateRemembersIsNotGivenAgain) {
