@@ -15,7 +15,7 @@ namespace raftd {
 enum class ExitCode : int {
     ok = 0,
     usage = 2,              // bad configuration
-    sync_failed = 20,       // a disk sync failed
+    sync_failed = 20,       // a disk sync failed, or any disk call of a start
     damaged = 21,           // damage that can't be repaired here
     diverged = 22,          // this member contradicts the cluster
     directory_in_use = 23,  // data directory in use, foreign, or half-made

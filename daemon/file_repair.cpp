@@ -108,7 +108,9 @@ Instant FileRepair::deadline() const {
 }
 
 void FileRepair::begin() {
-    name_ = *damaged_.begin();
+    // In turn: another one may be easier to have.
+    auto next = damaged_.upper_bound(name_);
+    name_ = next != damaged_.end() ? *next : *damaged_.begin();
     asked_.clear();
     next_source();
 }
@@ -122,12 +124,7 @@ void FileRepair::next_source() {
     }
     stage_ = Stage::idle;
     again_at_ = context_.now + kFileAgainAfter * (1 << std::min(rounds_++, kFileAgainDoublings));
-    // Another one may be easier to have.
-    if (damaged_.size() > 1) {
-        damaged_.erase(name_);
-        fetch_.hang_up();
-        reader_.damaged_files().insert(name_);
-    }
+    fetch_.hang_up();
 }
 
 void FileRepair::ended(FileFetch::Ended&& ended) {

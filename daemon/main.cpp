@@ -93,6 +93,7 @@ ExitCode exit_code_of(Errc code) {
         case Errc::denied:
         case Errc::not_found: return ExitCode::directory_in_use;
         case Errc::too_new: return ExitCode::too_new;
+        case Errc::io: return ExitCode::sync_failed;
         default: return ExitCode::usage;
     }
 }

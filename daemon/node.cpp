@@ -171,8 +171,7 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
     TRY(addresses, snapshot::read_addresses(world.files, dir.path));
     TRY(found, wal::open(world, wal_options));
     TRY(configs, configs_of(dir.current, found));
-    std::vector<ConfigAt> core_configs;
-    for (const Configuration& config : configs) core_configs.push_back({config.index, config.membership});
+    const std::vector<ConfigAt> core_configs = for_core(configs);
     LoadedState state = load_state({world.log, world.files, options, dir}, *found.wal, found.last);
     const std::set<NodeId>& used = state.state.used_ids();
     raft::Health health;
@@ -184,7 +183,8 @@ Result<std::unique_ptr<Node>> Node::open(io::World& world, const NodeOptions& op
                           .configs = core_configs,
                           .health = health,
                           .boot = dir.boots.mine.number,
-                          .ids_used_upto = used.empty() ? NodeId{} : *used.rbegin()};
+                          .ids_used_upto = used.empty() ? NodeId{} : *used.rbegin(),
+                          .commit = committed_in(dir.current, found.last.index)};
     raft::Core core(core_options(options.settings, dir.manifest), dir.identity.id, restart, random.next(),
                     world.clock.now());
     if (options.simulated) core.check_invariants(true);
@@ -215,7 +215,7 @@ Result<void> Node::start() {
                 "where the network is trusted, set exposure = \"unencrypted\" in [listen] of raftd.toml");
         int failed = context.world.network.listen(kind, address);
         if (failed == 0) return {};
-        return error(Errc::io, "can't listen on " + address + ": " + std::string(std::strerror(failed)),
+        return error(Errc::bad_input, "can't listen on " + address + ": " + std::strerror(failed),
                      "stop what uses the address, or set [listen] in raftd.toml");
     };
     TRY_VOID(

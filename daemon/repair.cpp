@@ -154,13 +154,7 @@ void Repair::round_over() {
     ++rounds_;
 }
 
-/// A leader replaces what of my log isn't its own: as long as one is there, only what is committed is lost.
 void Repair::give_up() {
-    const bool heals = replica_.core().leader() != NodeId{} && hole_->from.index >= committed_;
-    if (heals) {
-        hopeless_ = 0;
-        return;
-    }
     std::string who;
     for (const auto& [id, why] : cannot_) who += "; " + name_of(id) + ": " + why;
     fatal(
@@ -205,7 +199,8 @@ void Repair::mended(const wal::Wal::Mended& done) {
         for (const Configuration& config : stretch_->configs)
             configs.push_back({config.index, config.membership});
         const Index first = hole_->from.index + 1, last = hole_->to.index;
-        if (first > replica_.core().view().base.index && last <= replica_.core().last()) {
+        // It may have been cut off meanwhile, and other entries stand there.
+        if (first > replica_.core().view().base.index && replica_.core().term_at(last) == hole_->to.term) {
             replica_.step(context_.now, raft::ev::Mended{first, last, stretch_->runs, configs});
             for (Configuration& config : stretch_->configs) replica_.members().insert(std::move(config));
         }

@@ -37,6 +37,16 @@ Result<std::vector<Configuration>> configs_of(const snapshot::Current& current, 
     return configs;
 }
 
+std::vector<ConfigAt> for_core(const std::vector<Configuration>& configs) {
+    std::vector<ConfigAt> made;
+    for (const Configuration& config : configs) made.push_back({config.index, config.membership});
+    return made;
+}
+
+Index committed_in(const snapshot::Current& current, Index last) {
+    return current.snapshot ? std::min(current.snapshot->at.index, last) : Index{};
+}
+
 Result<void> check_owner(const snapshot::DataDir& dir, const NodeOptions& options) {
     const auto& identity = dir.identity;
     bool other_cluster = options.cluster_id && *options.cluster_id != identity.cluster_id;

@@ -39,7 +39,7 @@ Core::State::State(const Options& options_in, NodeId self_in, const Restart& res
       boot(restart.boot),
       hard(restart.hard),
       log(restart, options_in.in_flight_bytes_max),
-      commit(restart.base.index),
+      commit(std::max(restart.base.index, restart.commit)),
       durable(restart.last),
       written(restart.last),
       kept(restart.last) {
@@ -104,7 +104,10 @@ void Core::State::on(const ev::Health& event) {
 }
 
 void Core::State::on(const ev::Mended& event) {
-    if (event.first <= log.base().index || event.last > log.last()) return;  // cut off, or below a snapshot
+    // Cut off meanwhile, maybe with other entries in its place by now: one (index, term) names one prefix.
+    if (event.first <= log.base().index || event.last > log.last() ||
+        log.term_at(event.last) != event.runs.back().term)
+        return;
     log.restate(event.first, event.last, event.runs, event.configs);
 }
 

@@ -50,21 +50,18 @@ Core::State::Fit Core::State::judge(const msg::Append& append, std::span<const E
     } else if (!log.matches(append.prev)) {
         return {append.prev.index <= commit ? Kind::diverged : Kind::conflict, append.prev.index, 0, {}};
     }
-    size_t first_new = covered + first_difference(entries.subspan(covered));
+    const size_t first_new = covered + first_difference(entries.subspan(covered));
     if (first_new == entries.size()) {  // all of it is here: whatever lies behind stays (B21)
         const bool cut = planted(PlantedBug::truncate_on_match) && append.last < log.last();
         const Index verified = in_gap(append.last) ? health.hole_first - 1 : append.last;
         return {Kind::good, cut ? std::max(commit, append.last) : log.last(), first_new, verified};
     }
-    Index keep = entries[first_new].id.index - 1;
+    const Index keep = entries[first_new].id.index - 1;
     if (keep >= health.hole_first && keep < health.known_from && append.prev.index < health.hole_first) {
-        // They part somewhere in the gap, or at its end. All from its beginning on may go, since this very
-        // message has the leader's in its place; but not what is committed.
-        if (keep >= commit && health.hole_first <= commit) return {Kind::repairing, {}, 0, {}};
-        if (keep >= commit) {
-            keep = health.hole_first - 1;
-            first_new = health.hole_first - entries.front().id.index;
-        }
+        // They part somewhere in the gap, or at its end, and nobody knows where. What lies before that place
+        // was acknowledged, maybe: to drop it with the rest, if only until the leader's is on disk, would
+        // break P1.
+        if (keep >= commit) return {Kind::repairing, {}, 0, {}};
     }
     if (keep < commit) return {Kind::diverged, keep + 1, 0, {}};
     // What replaces the hole with all behind it heals it; what comes behind it has to wait for the repair.

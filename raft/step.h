@@ -46,6 +46,9 @@ struct Restart {
     /// The highest id that any member ever had, as far as the snapshot and the replicated state know: ids
     /// never return (B79). The configurations of the log are counted by the core itself.
     NodeId ids_used_upto{};
+    /// Up to here the log is known to be committed: what a snapshot covers. Below it `base` says so by
+    /// itself.
+    Index commit{};
 };
 
 namespace ev {

@@ -45,12 +45,16 @@ void Log::survey(Index index) {
     world_.worker.submit(io::Lane::read, std::move(job), token(Op::survey));
 }
 
-/// A hole that is known already stays as it is: it may be about to be filled.
 void Log::survey_done(io::Completed& done) {
     auto& job = static_cast<SurveyJob&>(*done.job);
     surveying_id_ = 0;
     if (!job.failure.empty()) LogLine(world_.log, LogLevel::error, "wal_survey_failed")("why", job.failure);
-    for (Hole& hole : job.holes) {
+    learn(job.holes);
+}
+
+/// A hole that is known already stays as it is: it may be about to be filled.
+void Log::learn(std::vector<Hole>& found) {
+    for (Hole& hole : found) {
         const bool known = std::any_of(holes_.begin(), holes_.end(), [&](const Hole& other) {
             return other.from.index < hole.to.index && hole.from.index < other.to.index;
         });
@@ -97,6 +101,7 @@ void Log::mend_done(io::Completed& done) {
         segment->file_bytes = job.file_bytes;
         marks_.forget(segment->key.id);
         std::erase_if(holes_, [&](const Hole& hole) { return hole.from == job.hole.from; });
+        learn(job.left);
     }
     end_mending(std::move(job.failure));
     drop_more();

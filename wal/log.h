@@ -142,6 +142,7 @@ private:
 
     // holes.cpp
     void survey_done(io::Completed& done);
+    void learn(std::vector<Hole>& found);
     void advance_mending();
     void mend_done(io::Completed& done);
     void end_mending(std::string failure);

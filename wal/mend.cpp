@@ -60,7 +60,9 @@ void SurveyJob::run(io::Files& files) noexcept {
 
 void MendJob::run(io::Files& files) noexcept {
     Result<void> done = mend(files);
-    if (!done) failure = done.error().what;
+    if (done) return;
+    failure = done.error().what;
+    files.remove(segment_path(dir, segment.key.id) + kMendSuffix);  // a full disk has no room for it
 }
 
 Result<void> MendJob::mend(io::Files& files) {

@@ -13,13 +13,14 @@ from cluster import BUILD, ENVIRONMENT, PATIENCE, Cluster, main, raftctl, until
 SHIM = BUILD / "libraftd_disk_shim.so"
 SAME = {"fill": "write", "sync_dir": "sync", "resize": "write", "make_dir": "create"}
 KINDS = ["create", "write", "sync", "rename", "remove", "read"]
-# What a member may end with when these fail: 20 a sync, 21 what a start can't read, 23 a directory it can't use.
+# What a member may end with when these fail: 20 a sync, or any call of a start, 21 what a start can't read, 23 a
+# directory it can't use.
 FAULTS = [
-    ("write", "EIO", "once", {0}), ("write", "ENOSPC", "once", {0}), ("write", "SHORT", "lasting", {0}),
+    ("write", "EIO", "once", {0, 20}), ("write", "ENOSPC", "once", {0, 20}), ("write", "SHORT", "lasting", {0}),
     ("write", "KILL", "once", {-9}), ("sync", "EIO", "once", {0, 20}),
-    ("sync", "HANG", "once", {0}), ("sync", "KILL", "once", {-9}), ("create", "ENOSPC", "lasting", {0, 1, 20, 21, 23}),
+    ("sync", "HANG", "once", {0}), ("sync", "KILL", "once", {-9}), ("create", "ENOSPC", "lasting", {0, 20, 21, 23}),
     ("rename", "EIO", "once", {0, 20}), ("rename", "KILL", "once", {-9}), ("remove", "EIO", "lasting", {0}),
-    ("read", "EIO", "once", {0, 1, 21}),
+    ("read", "EIO", "once", {0, 20, 21}),
 ]
 
 

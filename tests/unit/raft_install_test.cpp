@@ -1,4 +1,4 @@
-// What a core makes of a snapshot that its caller has installed.
+// What a core makes of a snapshot that its caller has installed, and of entries that it has mended.
 #include <gtest/gtest.h>
 
 #include "raft/core.h"
@@ -51,6 +51,28 @@ TEST(RaftInstall, FilesMayGoLaterThanTheSnapshotSaid) {
     EXPECT_EQ(core.commit(), Index{30});
     core.step({Instant{3}, ev::Compacted{{Term{2}, Index{20}}}});
     EXPECT_EQ(core.view().base.index, Index{30});
+}
+
+// A mend was under way when a new leader cut the damaged entries off and put its own in their place. What the
+// mend read is right and of no use: by it the core would give the new entries old terms, and a vote against
+// them.
+TEST(RaftMended, WhatWasCutOffMeanwhileIsntRestated) {
+    const Membership members{{{NodeId{1}, false, false, 0}, {NodeId{2}, false, false, 0}}, {}, false};
+    const ConfigAt genesis{Index{}, members};
+    const TermRun run{Term{6}, Index{1}};
+    const Restart restart{.hard = {Term{6}, NodeId{}},
+                          .base = {},
+                          .runs = {&run, 1},
+                          .last = Index{120},
+                          .configs = {&genesis, 1},
+                          .health = {},
+                          .boot = 1};
+    Core core(Options{}, NodeId{1}, restart, 7, Instant{1});
+    core.check_invariants(true);
+    const TermRun old{Term{5}, Index{80}};
+    core.step({Instant{2}, ev::Mended{Index{80}, Index{120}, {&old, 1}, {}}});
+    EXPECT_EQ(core.term_at(Index{100}), Term{6});
+    EXPECT_EQ(core.term_at(Index{120}), Term{6});
 }
 
 }  // namespace

@@ -64,6 +64,22 @@ TEST_F(SnapshotTest, MembersMakeTheSameArchivesAndTheLogStopsGrowing) {
     expect_all_equal();
 }
 
+// What a snapshot covers is committed, whoever is heard. A member that began at its log's first entry instead
+// took the oldest configuration that it still knew for the one in force there, and told a member of then that
+// it was removed.
+TEST_F(SnapshotTest, AMemberThatStartsAloneKnowsThatItsSnapshotIsCommitted) {
+    const uint32_t member = follower();
+    for (uint32_t i = 1; i <= cluster.count(); ++i) cluster.kill(i);
+    cluster.start(member);
+    const raft::View view = cluster.node(member)->core().view();
+    ASSERT_LT(view.base.index, snapshot_of(member));
+    EXPECT_EQ(view.commit, snapshot_of(member));
+    for (uint32_t i = 1; i <= cluster.count(); ++i)
+        if (i != member) cluster.start(i);
+    run_for(seconds(3));
+    expect_all_equal();
+}
+
 // H5: below the newest snapshot there is no log that would make the state again.
 TEST_F(SnapshotTest, AStateThatIsGoneComesFromTheSnapshot) {
     for (int round = 0; round < 3; ++round) {
