@@ -212,6 +212,12 @@ class Writer(threading.Thread):
             raise AssertionError(f"writer {self.name_}: {self.failure}")
 
 
+class SteadyWriter(Writer):
+    """No append may fail or stay unknown: changes of the members are no faults."""
+
+    ALLOWED_ENDS = {0}
+
+
 class Load:
     """`with Load(cluster) as load:` has writers at work; load.progress() waits until each has acknowledged more."""
 

@@ -8,14 +8,7 @@ import struct
 import unittest
 
 from cluster import Cluster, main, until
-
-
-def flip(path, offset):
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)
-        file.seek(offset)
-        file.write(bytes([byte[0] ^ 4]))
+from damage import flip
 
 
 class Fsck(unittest.TestCase):

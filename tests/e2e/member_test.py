@@ -6,13 +6,7 @@ import shutil
 import socket
 import unittest
 
-from cluster import Cluster, Load, Writer, main, raftctl, start_alone, until, verify
-
-
-class SteadyWriter(Writer):
-    """No append may fail or stay unknown: changes of the members are no faults."""
-
-    ALLOWED_ENDS = {0}
+from cluster import Cluster, Load, SteadyWriter, main, raftctl, start_alone, until, verify
 
 
 def steady_load(cluster):

@@ -1,41 +1,10 @@
 #!/usr/bin/env python3
 """Bytes that change on the disk of a stopped member: it starts, repairs itself from the others while the cluster
 works, and all is as it was. What nobody has any more ends the members with 21, and they say what is lost."""
-import threading
-import time
 import unittest
 
-from cluster import Cluster, main, until
-
-
-def flip(path, at):
-    with open(path, "r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 0x10]))
-
-
-def files(cluster, name, pattern):
-    return sorted((cluster.folder / name / "data").glob(pattern))
-
-
-def flip_in_record(segment, start):
-    """Change a byte inside the first record there that begins so. (Not just anywhere in a group: what pads one to a
-    whole block belongs to nobody, and nobody misses it.)"""
-    flip(segment, segment.read_bytes().index(start) + 100)
-
-
-def small_log(cluster):
-    for name in cluster.names:
-        cluster.configure(name, "log", segment_bytes="1MiB", buffer_bytes="2MiB")
-        cluster.configure(name, "snapshot", wal_keep_bytes="64MiB")
-
-
-def fill(cluster, parts=3):
-    for part in range(parts):
-        cluster.run("append", stdin="".join(f"{part}-{n}-{'z' * 2000}\n" for n in range(1000)))
-        cluster.run("snapshot", "take", "-q")
+from cluster import Cluster, Load, main, until
+from damage import archives, data_files, fill, flip, flip_in_record, small_log
 
 
 def events(cluster):
@@ -45,36 +14,24 @@ def events(cluster):
 class Repair(unittest.TestCase):
     def test_a_segment_and_an_archive_under_load(self):
         with Cluster(3, start=False) as cluster:
-            small_log(cluster)
+            small_log(cluster, keep="64MiB")
             cluster.run("start")
-            fill(cluster)
+            fill(cluster, records=1000, record_bytes=2000)
             cluster.run("append", stdin="".join(f"tail-{n}-{'z' * 2000}\n" for n in range(200)))
             leader = next(m["name"] for m in cluster.status()["members"] if m["role"] == "leader")
             victim = next(name for name in cluster.names if name != leader)
             cluster.run("stop", victim)
-            active = [path for path in files(cluster, victim, "wal/*.wal") if b"tail-" in path.read_bytes()][-1]
+            active = [path for path in data_files(cluster, victim, "wal/*.wal") if b"tail-" in path.read_bytes()][-1]
             flip_in_record(active, b"tail-")
-            archive = min(files(cluster, victim, "snapshot/*.zst"), key=lambda path: int(path.name.split("-")[0]))
+            archive = archives(cluster, victim)[0]
             flip(archive, 100)
-            stop = threading.Event()
-
-            def load():
-                number = 0
-                while not stop.is_set():
-                    cluster.run("append", f"load-{number}")
-                    number += 1
-                    time.sleep(0.02)
-
-            thread = threading.Thread(target=load)
-            thread.start()
-            try:
+            with Load(cluster) as load:
+                load.progress(1)
                 cluster.run("start", victim)
                 until(lambda: f"repaired file=wal/{active.name}" in events(cluster), "the segment is whole again")
                 cluster.run("verify", "--deep", check=8)  # names the archive, which it reads
                 until(lambda: f"repaired file=snapshot/{archive.name}" in events(cluster), "the archive too")
-            finally:
-                stop.set()
-                thread.join()
+                load.progress()
             self.assertIn("identical on 3 of 3 members", cluster.run("verify", "--deep").stdout)
             self.assertEqual([alarm for m in cluster.status()["members"] for alarm in m["alarms"]], [])
             cluster.run("stop", victim)
@@ -86,7 +43,7 @@ class Repair(unittest.TestCase):
             cluster.run("append", stdin="".join(f"first-{n}-{'y' * 200}\n" for n in range(50)))
             cluster.run("append", stdin="".join(f"second-{n}\n" for n in range(50)))
             cluster.run("stop")
-            segment = files(cluster, "n1", "wal/*.wal")[0]
+            segment = data_files(cluster, "n1", "wal/*.wal")[0]
             flip_in_record(segment, b"first-25-")
             started = cluster.run("start", check=False)
             said = started.stdout + started.stderr + cluster.run("logs", "n1", check=False).stdout

@@ -9,11 +9,7 @@ import threading
 import unittest
 
 from cluster import Cluster, Load, main, until
-
-
-def archives(cluster, name):
-    return sorted((cluster.folder / name / "data" / "snapshot").glob("*.zst"),
-                  key=lambda file: int(file.name.split("-")[0]))
+from damage import archives, small_log
 
 
 def segments(cluster, name):
@@ -22,12 +18,6 @@ def segments(cluster, name):
 
 def member(cluster, name):
     return next(m for m in cluster.status()["members"] if m["name"] == name)
-
-
-def small_log(cluster, keep="4MiB"):
-    for name in cluster.names:
-        cluster.configure(name, "log", segment_bytes="1MiB", buffer_bytes="2MiB")
-        cluster.configure(name, "snapshot", wal_keep_bytes=keep)
 
 
 class Snapshot(unittest.TestCase):

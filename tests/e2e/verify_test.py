@@ -6,32 +6,11 @@ import json
 import unittest
 
 from cluster import Cluster, Load, main, until
-
-
-def files(cluster, name, pattern):
-    return sorted((cluster.folder / name / "data").glob(pattern))
-
-
-def flip(file, at):
-    content = bytearray(file.read_bytes())
-    content[at] ^= 0x10
-    file.write_bytes(content)
+from damage import archives, data_files, fill, flip, small_log
 
 
 def verify(cluster, *flags, code=True):
     return json.loads(cluster.run("verify", "-o", "json", *flags, check=code).stdout)
-
-
-def small_log(cluster):
-    for name in cluster.names:
-        cluster.configure(name, "log", segment_bytes="1MiB", buffer_bytes="2MiB")
-        cluster.configure(name, "snapshot", wal_keep_bytes="4MiB")
-
-
-def fill(cluster, parts=3):
-    for part in range(parts):
-        cluster.run("append", stdin="".join(f"{part}-{n}-{'z' * 3000}\n" for n in range(1500)))
-        cluster.run("snapshot", "take", "-q")
 
 
 class Verify(unittest.TestCase):
@@ -69,12 +48,12 @@ class Verify(unittest.TestCase):
             small_log(cluster)
             cluster.run("start")
             fill(cluster)
-            until(lambda: len(files(cluster, "n2", "wal/*.wal")) <= 8, "the segments below went")
+            until(lambda: len(data_files(cluster, "n2", "wal/*.wal")) <= 8, "the segments below went")
             self.assertTrue(verify(cluster, "--deep")["identical"])
             cluster.run("stop")
-            archive = min(files(cluster, "n2", "snapshot/*.zst"), key=lambda path: int(path.name.split("-")[0]))
+            archive = archives(cluster, "n2")[0]
             flip(archive, 100)
-            segment = files(cluster, "n3", "wal/*.wal")[-3]
+            segment = data_files(cluster, "n3", "wal/*.wal")[-3]
             flip(segment, 500_000)
             cluster.run("start")
             # By what it says of itself nothing is wrong: it must be read.
