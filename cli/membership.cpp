@@ -27,26 +27,6 @@ bool passes_by_itself(const pb::Error& refusal) {
     return static_cast<Errc>(refusal.code()) == Errc::unavailable;
 }
 
-bool same(const pb::MemberInfo& a, const pb::MemberInfo& b) {
-    return a.id() == b.id() && a.name() == b.name() && a.peer() == b.peer() && a.client() == b.client() &&
-           a.voter() == b.voter() && a.priority() == b.priority() && a.promote() == b.promote();
-}
-
-bool equal(const pb::MemberList& list, const Wanted& wanted) {
-    return static_cast<size_t>(list.members_size()) == wanted.size() &&
-           std::all_of(wanted.begin(), wanted.end(), [&](const pb::MemberInfo& member) {
-               return std::any_of(list.members().begin(), list.members().end(),
-                                  [&](const pb::MemberInfo& other) { return same(member, other); });
-           });
-}
-
-/// Whether the list is what was wanted; who is to be promoted must vote by now.
-bool reached(const pb::MemberList& list, Wanted wanted) {
-    for (pb::MemberInfo& member : wanted)
-        if (member.promote()) member.set_voter(true), member.set_promote(false);
-    return list.settled() && equal(list, wanted);
-}
-
 /// What moves while a change goes on: the configuration, or somebody's progress.
 uint64_t progress_of(const ClusterView& view) {
     if (view.leader == nullptr) return 0;
@@ -173,8 +153,8 @@ Result<pb::MemberList> change_members(const Context& context, const ClusterAcces
         if (conflict && conflict->first == list.config_index()) return conflict->second;
         conflict.reset();
         TRY(target, wanted(list));
-        if (reached(list, target)) return list;
-        bool begun = equal(list, target);  // who is to be promoted isn't yet
+        if (client::reached(list, target)) return list;
+        bool begun = client::equal(list, target);  // who is to be promoted isn't yet
         if (!begun) {
             TRY(answer, cluster.ask(change_request(list, target)));
             if (answer.has_error()) {
@@ -259,7 +239,5 @@ const pb::MemberInfo* find_name(const pb::MemberList& list, const std::string& n
         if (member.name() == name) return &member;
     return nullptr;
 }
-
-Wanted members_of(const pb::MemberList& list) { return {list.members().begin(), list.members().end()}; }
 
 }  // namespace raftd::cli

@@ -9,11 +9,12 @@
 #include "cli/command.h"
 #include "cli/discover.h"
 #include "cli/view.h"
-#include "proto/control.pb.h"
+#include "client/member_list.h"
 
 namespace raftd::cli {
 
-using Wanted = std::vector<pb::MemberInfo>;
+using client::members_of;
+using client::Wanted;
 
 /// Asks whoever leads; waits for a leader, at most the global time-out. Errors: unavailable, unreachable, and
 /// what the leader answers.
@@ -52,6 +53,5 @@ Exit fail_change(const Context& context, const Error& why);
 Error no_such_member(const pb::MemberList& list, const std::string& name);
 
 const pb::MemberInfo* find_name(const pb::MemberList& list, const std::string& name);
-Wanted members_of(const pb::MemberList& list);
 
 }  // namespace raftd::cli

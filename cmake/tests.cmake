@@ -35,7 +35,7 @@ target_link_libraries(raftd_fake_cluster PUBLIC raftd_client)
 raftd_unit_tests(client HEADERS raftd_gtest_control_pch LINK raftd_client raftd_fake_cluster)
 raftd_unit_tests(sim HEADERS raftd_gtest_control_pch LINK raftd_sim)
 raftd_unit_tests(asio LINK raftd_asio)
-raftd_unit_tests(cli HEADERS raftd_gtest_control_pch LINK raftd_cli raftd_sim)
+raftd_unit_tests(cli HEADERS raftd_gtest_control_pch LINK raftd_cli raftd_sim SUPPORT recover_rig.cpp)
 
 # tests/crash: power cuts at every disk call of scripted work.
 file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/crash/*.cpp)

@@ -28,11 +28,6 @@ static_assert(std::size(kNames) == kChangeKinds);
 constexpr int kMembersMost = 11;
 constexpr int kVotersMost = 7;
 
-bool same(const pb::MemberInfo& a, const pb::MemberInfo& b) {
-    return a.id() == b.id() && a.name() == b.name() && a.peer() == b.peer() && a.client() == b.client() &&
-           a.voter() == b.voter() && a.priority() == b.priority() && a.promote() == b.promote();
-}
-
 pb::MemberInfo* find(Wanted& wanted, uint64_t id) {
     for (pb::MemberInfo& member : wanted)
         if (member.id() == id) return &member;
@@ -56,7 +51,7 @@ const pb::MemberInfo* pick(const pb::MemberList& list, Random& random, Fits&& fi
 /// The member of this id, changed so; nothing once it is gone.
 MakeWanted altered(uint64_t id, std::function<void(pb::MemberInfo&)> alter) {
     return [id, alter = std::move(alter)](const pb::MemberList& list) -> std::optional<Wanted> {
-        Wanted wanted = members_of(list);
+        Wanted wanted = client::members_of(list);
         pb::MemberInfo* member = find(wanted, id);
         if (member == nullptr) return std::nullopt;
         alter(*member);
@@ -66,7 +61,7 @@ MakeWanted altered(uint64_t id, std::function<void(pb::MemberInfo&)> alter) {
 
 MakeWanted without(uint64_t id) {
     return [id](const pb::MemberList& list) -> std::optional<Wanted> {
-        Wanted wanted = members_of(list);
+        Wanted wanted = client::members_of(list);
         std::erase_if(wanted, [id](const pb::MemberInfo& member) { return member.id() == id; });
         bool votes = std::any_of(wanted.begin(), wanted.end(),
                                  [](const pb::MemberInfo& member) { return member.voter(); });
@@ -76,7 +71,7 @@ MakeWanted without(uint64_t id) {
 
 MakeWanted with(Wanted more) {
     return [more = std::move(more)](const pb::MemberList& list) -> std::optional<Wanted> {
-        Wanted wanted = members_of(list);
+        Wanted wanted = client::members_of(list);
         for (const pb::MemberInfo& member : more)
             if (find(wanted, member.id()) == nullptr) wanted.push_back(member);
         return wanted;
@@ -103,7 +98,7 @@ std::optional<ChangePlan> plan_replace(const pb::MemberList& list, ChangeWorld& 
     const uint64_t gone = old->id(), fresh = info->id();
     const bool voter = old->voter();
     auto in_its_place = [gone, fresh, voter](const pb::MemberList& now) -> std::optional<Wanted> {
-        Wanted wanted = members_of(now);
+        Wanted wanted = client::members_of(now);
         std::erase_if(wanted, [gone](const pb::MemberInfo& member) { return member.id() == gone; });
         pb::MemberInfo* member = find(wanted, fresh);
         if (member == nullptr) return std::nullopt;
@@ -175,7 +170,7 @@ std::optional<ChangePlan> plan_stranger(ChangeKind kind, const pb::MemberList& l
         if (present) return std::nullopt;
     }
     auto wanted = [id, peer, kind](const pb::MemberList& now) -> std::optional<Wanted> {
-        Wanted target = members_of(now);
+        Wanted target = client::members_of(now);
         if (find(target, id) != nullptr) return std::nullopt;
         pb::MemberInfo stranger;
         stranger.set_id(kind == ChangeKind::used_id ? id : now.next_id());
@@ -275,22 +270,6 @@ void ChangeTotals::parse(std::string_view line) {
             if (parsed.ptr == text.data() + text.size() || *parsed.ptr != '/') break;
         }
     }
-}
-
-Wanted members_of(const pb::MemberList& list) { return {list.members().begin(), list.members().end()}; }
-
-bool equal(const pb::MemberList& list, const Wanted& wanted) {
-    return static_cast<size_t>(list.members_size()) == wanted.size() &&
-           std::all_of(wanted.begin(), wanted.end(), [&](const pb::MemberInfo& member) {
-               return std::any_of(list.members().begin(), list.members().end(),
-                                  [&](const pb::MemberInfo& other) { return same(member, other); });
-           });
-}
-
-bool reached(const pb::MemberList& list, Wanted wanted) {
-    for (pb::MemberInfo& member : wanted)
-        if (member.promote()) member.set_voter(true), member.set_promote(false);
-    return list.settled() && equal(list, wanted);
 }
 
 std::optional<ChangePlan> plan_change(ChangeKind kind, const pb::MemberList& list, ChangeWorld& world) {

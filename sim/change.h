@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "proto/control.pb.h"
+#include "client/member_list.h"
 
 namespace raftd::sim {
 
@@ -59,7 +59,7 @@ struct ChangeTotals {
     void parse(std::string_view line);
 };
 
-using Wanted = std::vector<pb::MemberInfo>;
+using client::Wanted;
 /// From the list as it is; nothing when it makes no sense any more.
 using MakeWanted = std::function<std::optional<Wanted>(const pb::MemberList&)>;
 
@@ -85,11 +85,5 @@ struct ChangeWorld {
 /// Nothing when this kind isn't possible now.
 std::optional<ChangePlan> plan_change(ChangeKind kind, const pb::MemberList& list, ChangeWorld& world);
 ChangeKind draw_kind(const pb::MemberList& list, Random& random);
-
-/// Members of the list, as a wanted list.
-Wanted members_of(const pb::MemberList& list);
-bool equal(const pb::MemberList& list, const Wanted& wanted);
-/// Settled, and as wanted; who is to be promoted votes.
-bool reached(const pb::MemberList& list, Wanted wanted);
 
 }  // namespace raftd::sim

@@ -82,6 +82,13 @@ Cluster::~Cluster() {
     kernel_.remove(actor_);
 }
 
+std::vector<std::string> Cluster::settled_addresses() const {
+    const ConfigTruth& configs = truth_.configs;
+    std::vector<std::string> addresses;
+    for (const auto& [id, info] : configs.at(configs.settled()).what.infos) addresses.push_back(info.client);
+    return addresses;
+}
+
 std::vector<std::string> Cluster::names() const {
     std::vector<std::string> names;
     for (uint32_t i = 1; i <= count(); ++i) names.push_back(name_of(i));

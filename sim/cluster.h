@@ -69,6 +69,9 @@ public:
     /// What decisions may have to be made under: the newest committed configuration, and what stands behind
     /// it in any log that may still count.
     std::vector<const Membership*> configs_in_play() const;
+    /// Where clients find its members by the newest configuration that is committed for good: what its file
+    /// says, which is kept in step with each change.
+    std::vector<std::string> settled_addresses() const;
     /// Those that may still be used for something.
     std::vector<uint32_t> machines() const;
     Truth& truth() { return truth_; }

@@ -12,18 +12,6 @@ constexpr size_t kHoldsMost = 3;
 
 }  // namespace
 
-/// A save's bytes.
-struct Keeper::Tar final : client::SaveSink {
-    std::string bytes;
-    snapshot::TarWriter tar{[this](ByteView more) -> Result<void> {
-                                bytes += as_text(more);
-                                return {};
-                            },
-                            0};
-    Result<void> begin(std::string_view name, uint64_t size) override { return tar.begin(name, size); }
-    Result<void> add(ByteView more) override { return tar.add(more); }
-};
-
 Keeper::Keeper(Kernel& kernel, SimNetwork& network, Cluster& cluster, Trace& trace, Reached& reached,
                uint32_t host)
     : kernel_(kernel),
@@ -41,13 +29,6 @@ void Keeper::begin(Duration every) {
     every_ = every;
     next_at_ = kernel_.now() + every;
     if (!std::exchange(ticking_, true)) kernel_.schedule_in(kKeeperLook, actor_, 0, 0);
-}
-
-std::vector<std::string> Keeper::endpoints() const {
-    const ConfigTruth& configs = cluster_.truth().configs;
-    std::vector<std::string> addresses;
-    for (const auto& [id, info] : configs.at(configs.settled()).what.infos) addresses.push_back(info.client);
-    return addresses;
 }
 
 void Keeper::fire(uint32_t, uint64_t) {
@@ -83,7 +64,7 @@ void Keeper::ask(Phase phase, pb::Request request) {
 
 /// Each time as another process.
 void Keeper::start() {
-    call_.begin(endpoints());
+    call_.begin(cluster_.settled_addresses());
     pb::Request request;
     request.mutable_retention();
     ask(Phase::look, std::move(request));
@@ -212,7 +193,7 @@ void Keeper::took_save(const pb::Answer& answer) {
     if (phase_ == Phase::save) {
         if (!answer.has_save_begun()) return done();
         saved_of_ = static_cast<uint32_t>(raw(call_.answered_by()));
-        tar_ = std::make_unique<Tar>();
+        tar_ = std::make_unique<TarInMemory>();
         fetch_ = std::make_unique<client::SaveFetch>(answer.save_begun(), *tar_);
         if (!fetch_->begin()) return done();
         return next_part();

@@ -8,9 +8,9 @@
 #include <memory>
 #include <string>
 
-#include "client/save_fetch.h"
 #include "sim/cluster.h"
 #include "sim/control_call.h"
+#include "sim/tar_in_memory.h"
 
 namespace raftd::sim {
 
@@ -28,7 +28,6 @@ public:
 
 private:
     enum class Phase : uint8_t { idle, look, trim, policy, hold, upload, chunk, commit, save, part };
-    struct Tar;
 
     void start();
     void took(const pb::Answer& answer);
@@ -43,7 +42,6 @@ private:
     void check_saved();
     void check_holds() const;
     void done();
-    std::vector<std::string> endpoints() const;
 
     Kernel& kernel_;
     uint32_t actor_;
@@ -62,7 +60,7 @@ private:
     std::string name_;                      // of the one asked for
     uint64_t lsn_ = 0;                      // of it; or the first one before a trim
     std::string upload_;                    // the content of a checkpoint
-    std::unique_ptr<Tar> tar_;
+    std::unique_ptr<TarInMemory> tar_;
     std::unique_ptr<client::SaveFetch> fetch_;
     uint32_t saved_of_ = 0;  // the member
 };

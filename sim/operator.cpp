@@ -32,14 +32,6 @@ std::string Operator::text() const {
     return plan_ ? std::string(text_of(plan_->kind)) : order_.kind ? std::string(text_of(*order_.kind)) : "?";
 }
 
-/// As the cluster's file has them: it is kept in step with each change.
-std::vector<std::string> Operator::endpoints() const {
-    const ConfigTruth& configs = cluster_.truth().configs;
-    std::vector<std::string> addresses;
-    for (const auto& [id, info] : configs.at(configs.settled()).what.infos) addresses.push_back(info.client);
-    return addresses;
-}
-
 void Operator::begin(const Order& order) {
     CHECK(!busy());
     order_ = order;
@@ -54,7 +46,7 @@ void Operator::begin(const Order& order) {
 }
 
 void Operator::restart() {
-    call_.begin(endpoints());
+    call_.begin(cluster_.settled_addresses());
     next_at_ = Instant{};
     phase_ = genesis_ ? Phase::list : Phase::genesis;
     ask(phase_);
@@ -204,12 +196,12 @@ void Operator::run_stage(const pb::MemberList& list) {
     if (!stage.caught_up.empty() && behind_.empty()) behind_ = stage.caught_up;
     std::optional<Wanted> wanted = stage.wanted(list);
     if (!wanted) return end(ChangeTotals::End::abandoned);
-    if (reached(list, *wanted)) {
+    if (client::reached(list, *wanted)) {
         ++stage_;
         behind_.clear();
         return run_stage(list);
     }
-    if (equal(list, *wanted)) return pause(kLook * 2);  // who is to be promoted isn't yet
+    if (client::equal(list, *wanted)) return pause(kLook * 2);  // who is to be promoted isn't yet
     if (!behind_.empty()) return ask(Phase::status);
     pb::Request request;
     pb::ChangeMembers& change = *request.mutable_change_members();

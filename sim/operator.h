@@ -52,7 +52,6 @@ private:
     void check_settled(const pb::MemberList& list) const;
     void end(ChangeTotals::End how);
     void pause(Duration time) { next_at_ = kernel_.now() + time; }
-    std::vector<std::string> endpoints() const;
     std::string text() const;
     void trace(const std::string& text);
 

@@ -6,13 +6,14 @@
 #include "snapshot/leveldb_store.h"
 #include "tests/crash/totals.h"
 #include "tests/support/sim_env.h"
+#include "tests/support/store_content.h"
 
 namespace raftd::crash {
 namespace {
 
 using snapshot::Store;
 using snapshot::StoreBatch;
-using Content = std::map<std::string, std::string>;
+using Content = snapshot::StoreContent;
 
 constexpr const char* kDir = "d/state";
 
@@ -32,17 +33,7 @@ StoreBatch batch(uint64_t number) {
     return made;
 }
 
-Content content_after(uint64_t batches) {
-    Content content;
-    for (uint64_t number = 1; number <= batches; ++number)
-        for (const auto& [key, value] : batch(number).keys) {
-            if (value)
-                content[key] = *value;
-            else
-                content.erase(key);
-        }
-    return content;
-}
+Content content_after(uint64_t batches) { return snapshot::sum_of(batches, batch); }
 
 class StateLife final : public Life {
 public:

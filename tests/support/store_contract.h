@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
-#include "snapshot/store.h"
+#include "tests/support/store_content.h"
 
 namespace raftd::snapshot {
 
@@ -30,7 +30,7 @@ using MakeStore = std::unique_ptr<StoreUnderTest> (*)();
 
 class StoreContract : public testing::TestWithParam<MakeStore> {
 protected:
-    using Content = std::map<std::string, std::string>;
+    using Content = StoreContent;
 
     void SetUp() override { world_ = GetParam()(); }
 
@@ -50,17 +50,7 @@ protected:
             {1, 2}, {3, 4}, LogPoint{Index{number}, Term{number / 3}, number * 17, Lsn{number + 1}, 5}};
         return made;
     }
-    static Content content_after(uint64_t batches) {
-        Content content;
-        for (uint64_t number = 1; number <= batches; ++number)
-            for (const auto& [key, value] : batch(number).keys) {
-                if (value)
-                    content[key] = *value;
-                else
-                    content.erase(key);
-            }
-        return content;
-    }
+    static Content content_after(uint64_t batches) { return sum_of(batches, batch); }
     static Content content_of(const Store& store) {
         Content content;
         std::string before;

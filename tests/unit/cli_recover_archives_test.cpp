@@ -2,9 +2,8 @@
 // over, the log goes on behind them; and what is damaged is refused.
 #include <gtest/gtest.h>
 
-#include "cli/new_cluster.h"
-#include "sim/machine.h"
 #include "snapshot/restore.h"
+#include "tests/support/recover_rig.h"
 #include "tests/support/saved_cluster.h"
 #include "wal/whole.h"
 
@@ -50,16 +49,6 @@ struct Compacted {
     }
 };
 
-NewCluster recovery() {
-    NewCluster cluster;
-    cluster.id = kRecovered;
-    cluster.incarnation = {5, 6};
-    cluster.folder = "/new";
-    cluster.cluster_toml = "members";
-    cluster.member_toml = "settings";
-    return cluster;
-}
-
 /// The log of the new directory: the old one's behind S, chained anew, and last the one member.
 void expect_log(io::Files& files, const snapshot::DataDir& dir, const Compacted& old, bool configured) {
     wal::Options options;
@@ -73,16 +62,9 @@ void expect_log(io::Files& files, const snapshot::DataDir& dir, const Compacted&
     EXPECT_EQ(walk->found().hard, (HardState{old.cluster.log.term, NodeId{}}));
     auto entries = walk->next(16u << 20);
     ASSERT_TRUE(entries) << entries.error().what;
-    EntryCursor before(old.tail), now(entries->view());
-    LogPoint at = dir.base;
-    while (const EntryHeader* header = before.next()) {
-        const EntryHeader* other = now.next();
-        ASSERT_NE(other, nullptr);
-        EXPECT_EQ(check_follows(at, *other), EntryFault::none);
-        EXPECT_EQ(std::memcmp(other, header, offsetof(EntryHeader, chain)), 0);
-        EXPECT_TRUE(std::ranges::equal(now.body(), before.body()));
-        at = point_after(*other);
-    }
+    EntryCursor now(entries->view());
+    expect_chained_anew(old.tail, now, dir.base);
+    if (testing::Test::HasFatalFailure()) return;
     const EntryHeader* last = now.next();
     ASSERT_EQ(last != nullptr, configured);
     if (last == nullptr) return;
@@ -126,7 +108,7 @@ TEST(RecoverArchives, AreTakenOverAndTheLogGoesOnBehindThem) {
         EXPECT_EQ(survivor->first_lsn, Lsn{1});
         EXPECT_EQ(survivor->next_id, NodeId{9}) << "above all that archives, state and log have seen";
         EXPECT_EQ(survivor->config.infos.size(), 4u);
-        auto made = make_new_cluster(files, *survivor, recovery());
+        auto made = make_new_cluster(files, *survivor, recover_plan(kRecovered));
         ASSERT_TRUE(made) << made.error().what;
         EXPECT_FALSE(old.storage.has_unsynced());
         expect_taken_over(files, old);
@@ -144,16 +126,13 @@ TEST(RecoverArchives, NothingIsAddedWhereTheLogHasNoMembership) {
     auto survivor = examine_survivor(files, "/old/data");
     ASSERT_TRUE(survivor) << survivor.error().what;
     EXPECT_EQ(survivor->next_id, NodeId{7});
-    ASSERT_TRUE(make_new_cluster(files, *survivor, recovery()));
+    ASSERT_TRUE(make_new_cluster(files, *survivor, recover_plan(kRecovered)));
     expect_taken_over(files, old, false);
     // And it is a member's directory like any other: it can be recovered in its turn.
     auto again = examine_survivor(files, "/new/n1/data");
     ASSERT_TRUE(again) << again.error().what;
     EXPECT_EQ(again->last.lsn_next, old.cluster.log.end.lsn_next);
-    NewCluster second = recovery();
-    second.id = {9, 9};
-    second.folder = "/newer";
-    auto made = make_new_cluster(files, *again, second);
+    auto made = make_new_cluster(files, *again, recover_plan({9, 9}, "/newer"));
     ASSERT_TRUE(made) << made.error().what;
     auto dir = snapshot::inspect(files, "/newer/n1/data");
     ASSERT_TRUE(dir) << dir.error().what;
@@ -186,42 +165,11 @@ TEST(RecoverArchives, OneDamagedByteInAnyOfThemIsRefused) {
 
 TEST(RecoverArchives, APowerCutAtAnyCallLeavesItWholeOrNotThere) {
     const Compacted old;
-    uint64_t whole = 0, absent = 0, calls = 0;
-    bool reached = true;
-    for (uint64_t n = 1; reached; ++n) {
-        reached = false;
-        for (uint64_t seed = 1; seed <= 3; ++seed) {
-            SCOPED_TRACE("call " + std::to_string(n) + " seed " + std::to_string(seed));
-            Random random(n * 10 + seed);
-            sim::SimStorage storage = old.storage;
-            const uint64_t cut = storage.calls() + n;
-            storage.fault = [&](uint64_t number, const sim::DiskCall&) {
-                reached |= number == cut;
-                return sim::Verdict{0, number == cut};
-            };
-            {
-                sim::SimWorld world(storage);
-                world.machine().run([&] {
-                    auto survivor = examine_survivor(world.machine().files(), "/old/data");
-                    if (survivor) (void)make_new_cluster(world.machine().files(), *survivor, recovery());
-                });
-            }
-            storage.fault = nullptr;
-            storage.crash(random, sim::CrashPolicy::draw(random));
-            sim::SimFiles files(storage);
-            auto survivor = examine_survivor(files, "/old/data");
-            ASSERT_TRUE(survivor) << survivor.error().what;
-            int failed = 0;
-            files.list("/new", failed);
-            absent += failed == ENOENT;
-            if (failed == 0) ++whole, expect_taken_over(files, old);
-            if (HasFailure()) return;
-            calls = n;
-        }
-    }
-    printf("%lu calls, %lu times whole, %lu times not there\n", calls, whole, absent);
-    EXPECT_GT(whole, 2u);
-    EXPECT_GT(absent, 100u);
+    const PowerCuts cuts = cut_power_in_recovery(
+        old.storage, kRecovered, 3, [](io::Files&, const Survivor&) {},
+        [&](io::Files& files) { expect_taken_over(files, old); });
+    EXPECT_GT(cuts.whole, 2u);
+    EXPECT_GT(cuts.absent, 100u);
 }
 
 }  // namespace

@@ -3,8 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/checksum.h"
-#include "cli/new_cluster.h"
-#include "sim/machine.h"
+#include "tests/support/recover_rig.h"
 #include "tests/support/wal_rig.h"
 #include "wal/whole.h"
 
@@ -85,16 +84,6 @@ struct OldMember {
     }
 };
 
-NewCluster recover_plan() {
-    NewCluster cluster;
-    cluster.id = kNew;
-    cluster.incarnation = {5, 6};
-    cluster.folder = "/new";
-    cluster.cluster_toml = "members";
-    cluster.member_toml = "settings";
-    return cluster;
-}
-
 std::vector<std::byte> entries_of(io::Files& files, const Survivor& member) {
     wal::Options options;
     options.dir = member.dir.path + "/wal";
@@ -126,19 +115,9 @@ void expect_taken_over(io::Files& files, const OldMember& old) {
     EXPECT_EQ(fresh->self().peer, "h:1") << "where the old configuration had it";
     EXPECT_EQ(fresh->dir.manifest.min_members, 0u);
     EXPECT_EQ(fresh->dir.manifest.feature_level, 2u);
-    EntryCursor before(old.entries);
     std::vector<std::byte> bytes = entries_of(files, *fresh);
     EntryCursor now(bytes);
-    LogPoint at = fresh->dir.base;
-    while (const EntryHeader* header = before.next()) {
-        const EntryHeader* other = now.next();
-        ASSERT_NE(other, nullptr);
-        EXPECT_NE(other->chain, header->chain);
-        EXPECT_EQ(check_follows(at, *other), EntryFault::none);
-        EXPECT_EQ(std::memcmp(other, header, offsetof(EntryHeader, chain)), 0);
-        EXPECT_TRUE(std::ranges::equal(now.body(), before.body()));
-        at = point_after(*other);
-    }
+    expect_chained_anew(old.entries, now, fresh->dir.base);
 }
 
 TEST(Recover, TakesOverEveryEntryUnderANewIdentity) {
@@ -148,57 +127,28 @@ TEST(Recover, TakesOverEveryEntryUnderANewIdentity) {
     ASSERT_TRUE(survivor) << survivor.error().what;
     EXPECT_EQ(survivor->last, old.last);
     EXPECT_EQ(survivor->next_id, NodeId{7}) << "above one that was removed long ago";
-    auto made = make_new_cluster(files, *survivor, recover_plan());
+    auto made = make_new_cluster(files, *survivor, recover_plan(kNew));
     ASSERT_TRUE(made) << made.error().what;
     EXPECT_FALSE(old.storage.has_unsynced());
     expect_taken_over(files, old);
     auto again = examine_survivor(files, "/old/data");
     ASSERT_TRUE(again);
     EXPECT_EQ(entries_of(files, *again), old.entries);
-    auto twice = make_new_cluster(files, *survivor, recover_plan());
+    auto twice = make_new_cluster(files, *survivor, recover_plan(kNew));
     ASSERT_FALSE(twice);
     EXPECT_EQ(twice.error().code, Errc::conflict);
 }
 
 TEST(Recover, APowerCutAtAnyCallLeavesItWholeOrNotThere) {
     const OldMember old;
-    uint64_t whole = 0, absent = 0, calls = 0;
-    bool reached = true;
-    for (uint64_t n = 1; reached; ++n) {
-        reached = false;
-        for (uint64_t seed = 1; seed <= 4; ++seed) {
-            SCOPED_TRACE("call " + std::to_string(n) + " seed " + std::to_string(seed));
-            Random random(n * 10 + seed);
-            sim::SimStorage storage = old.storage;
-            const uint64_t cut = storage.calls() + n;
-            storage.fault = [&](uint64_t number, const sim::DiskCall&) {
-                reached |= number == cut;
-                return sim::Verdict{0, number == cut};
-            };
-            {
-                sim::SimWorld world(storage);
-                world.machine().run([&] {
-                    auto survivor = examine_survivor(world.machine().files(), "/old/data");
-                    if (survivor) (void)make_new_cluster(world.machine().files(), *survivor, recover_plan());
-                });
-            }
-            storage.fault = nullptr;
-            storage.crash(random, sim::CrashPolicy::draw(random));
-            sim::SimFiles files(storage);
-            auto survivor = examine_survivor(files, "/old/data");
-            ASSERT_TRUE(survivor) << survivor.error().what;
-            EXPECT_EQ(entries_of(files, *survivor), old.entries);
-            int failed = 0;
-            files.list("/new", failed);
-            absent += failed == ENOENT;
-            if (failed == 0) ++whole, expect_taken_over(files, old);
-            if (HasFailure()) return;
-            calls = n;
-        }
-    }
-    printf("%lu calls, %lu times whole, %lu times not there\n", calls, whole, absent);
-    EXPECT_GT(whole, 4u);
-    EXPECT_GT(absent, 40u);
+    const PowerCuts cuts = cut_power_in_recovery(
+        old.storage, kNew, 4,
+        [&](io::Files& files, const Survivor& survivor) {
+            EXPECT_EQ(entries_of(files, survivor), old.entries);
+        },
+        [&](io::Files& files) { expect_taken_over(files, old); });
+    EXPECT_GT(cuts.whole, 4u);
+    EXPECT_GT(cuts.absent, 40u);
 }
 
 TEST(Recover, WhatWasRemovedFromItsClusterIsRefused) {
@@ -235,12 +185,12 @@ TEST(Recover, WhatAnInterruptedCallLeftIsNamed) {
     sim::SimFiles files(old.storage);
     auto survivor = examine_survivor(files, "/old/data");
     ASSERT_TRUE(survivor);
-    NewCluster cluster = recover_plan();
+    NewCluster cluster = recover_plan(kNew);
     cluster.go_on = [](Index) { return false; };
     auto stopped = make_new_cluster(files, *survivor, cluster);
     ASSERT_FALSE(stopped);
     EXPECT_EQ(stopped.error().what, "interrupted; nothing was made");
-    auto again = make_new_cluster(files, *survivor, recover_plan());
+    auto again = make_new_cluster(files, *survivor, recover_plan(kNew));
     ASSERT_FALSE(again);
     EXPECT_EQ(again.error().hint, "if no other one runs: rm -r /new.unfinished");
 }

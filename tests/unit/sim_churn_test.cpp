@@ -202,7 +202,7 @@ TEST_F(OperatorTest, WhatCantBeIsRefusedAndChangesNothing) {
 TEST_F(OperatorTest, ALearnerWithAVotersNameIsNotPromotedByItself) {
     auto with_second = [&](bool promote) -> MakeWanted {
         return [this, promote](const pb::MemberList& list) -> std::optional<Wanted> {
-            Wanted wanted = members_of(list);
+            Wanted wanted = client::members_of(list);
             if (wanted.size() == 3) {
                 auto second = it.fresh(list, 0, "n1");
                 EXPECT_EQ(second->name(), "n1");

@@ -2,26 +2,14 @@
 // and bounded in number and time. What is saved is what the cluster committed, and a restore begins with it.
 #include <gtest/gtest.h>
 
-#include "client/save_fetch.h"
 #include "daemon/saves.h"
+#include "sim/tar_in_memory.h"
 #include "snapshot/restore.h"
 #include "tests/support/sim_fixture.h"
 #include "tests/support/talker.h"
 
 namespace raftd::sim {
 namespace {
-
-/// A save's bytes in memory.
-struct Tar final : client::SaveSink {
-    std::string bytes;
-    snapshot::TarWriter tar{[this](ByteView more) -> Result<void> {
-                                bytes += as_text(more);
-                                return {};
-                            },
-                            0};
-    Result<void> begin(std::string_view name, uint64_t size) override { return tar.begin(name, size); }
-    Result<void> add(ByteView more) override { return tar.add(more); }
-};
 
 struct SaveTest : SimFixture, testing::Test {
     SaveTest() : SimFixture(41, small_archives()) {}
@@ -58,7 +46,7 @@ struct SaveTest : SimFixture, testing::Test {
     std::optional<std::string> fetch(
         Talker& talker, uint32_t member, const pb::SaveBegun& begun,
         const std::function<void()>& meanwhile = [] {}) {
-        Tar tar;
+        TarInMemory tar;
         client::SaveFetch fetching(begun, tar);
         EXPECT_TRUE(fetching.begin());
         while (!fetching.done()) {
