@@ -108,7 +108,7 @@ void LogReader::read_archive(const snapshot::ArchiveInfo& archive, const Pending
     job->dir = context_.dir.path + "/snapshot";
     job->archive = archive;
     job->seek = {static_cast<snapshot::ArchiveSeek::By>(request.by), request.value, request.upto,
-                 request.bytes_max};
+                 request.bytes_max, request.upto_lsn};
     const uint64_t wanted = std::min(request.bytes_max, archive.content_bytes);
     job->into = Chunk::make(std::max(room, static_cast<uint32_t>(std::clamp(wanted, kRoomMin, kRoomMax))));
     under_way_.emplace(++cookie_last_, pending);
@@ -135,6 +135,7 @@ void LogReader::completed(io::Completed& done) {
         const snapshot::ArchiveRun& run = *job.run_read;
         result.code = wal::ReadCode::ok;
         result.before = run.before;
+        result.after = run.after;
         result.entries = job.into.part(0, run.bytes);
         result.first = run.first;
         result.last = run.last;

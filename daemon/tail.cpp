@@ -13,6 +13,9 @@ using proto::TailFrom;
 
 constexpr Index kNoEnd{UINT64_MAX};
 constexpr uint64_t kFrameBytesMax = 256u << 10;  // of entries in one frame, or one entry
+// Reads from files grow: whoever wants a record or two is not to wait for a MiB of them.
+constexpr uint64_t kFirstReadBytes = 64u << 10;
+constexpr uint64_t kReadGrowth = 4;
 constexpr uint64_t kReadBytesMax = 1u << 20;
 constexpr uint64_t kTurnBytesMax = 4u << 20;            // of all tails in one turn
 constexpr int64_t kLagMsMax = int64_t{UINT32_MAX} * 2;  // more than any reader bears
@@ -45,7 +48,8 @@ bool Tails::open(ClientConn& conn, const io::Frame& frame) {
               .credit = open.credit,
               .phase = linearizable ? Phase::confirming : Phase::behind,
               .max_lag = milliseconds(open.max_lag_ms),
-              .stop_at = kNoEnd};
+              .stop_at = kNoEnd,
+              .read_bytes = kFirstReadBytes};
     ++conn.tails;
     Tail& placed = tails_.emplace(key, tail).first->second;
     if (!well_formed(open)) {
@@ -184,7 +188,7 @@ bool Tails::serve_one(Tail& tail, uint64_t& budget) {
             // Says where the stream stands, also when there is nothing to send yet. A place that isn't in
             // memory is said by the first frame that is read from files.
             if (auto before = replica_.point_at(tail.next - 1); before && tail.next > committed_.index)
-                send(tail, *before, tail.next - 1, {});
+                send(tail, *before, *before, {});
             if (tail.done) return false;
         }
         if (tail.next > tail.stop_at) {
@@ -259,22 +263,24 @@ void Tails::begin(Tail& tail, Index next) {
 
 void Tails::locate(Tail& tail, wal::ReadRequest::By by, uint64_t value) {
     tail.phase = Phase::locating;
-    reader_.from_files({by, value, kFrameBytesMax, committed_.index},
-                       {.who = ReadFor::Who::tail,
-                        .a = static_cast<uint64_t>(tail.key.first),
-                        .b = tail.key.second,
-                        .c = tail.generation});
+    read(tail, {by, value, kFrameBytesMax, committed_.index});
 }
 
 void Tails::read_files(Tail& tail, uint64_t budget) {
     tail.phase = Phase::reading;
-    uint64_t bytes = std::min({kReadBytesMax, std::max(budget, kFrameBytesMax), tail.credit});
-    reader_.from_files(
-        {wal::ReadRequest::By::index, raw(tail.next), bytes, std::min(committed_.index, tail.stop_at)},
-        {.who = ReadFor::Who::tail,
-         .a = static_cast<uint64_t>(tail.key.first),
-         .b = tail.key.second,
-         .c = tail.generation});
+    const uint64_t bytes = std::min(std::max(budget, kFrameBytesMax), tail.credit);
+    const Index upto = std::min(committed_.index, tail.stop_at);
+    read(tail, {wal::ReadRequest::By::index, raw(tail.next), bytes, upto});
+}
+
+void Tails::read(Tail& tail, wal::ReadRequest request) {
+    request.bytes_max = std::min(request.bytes_max, tail.read_bytes);
+    request.upto_lsn = tail.to_lsn;
+    tail.read_bytes = std::min(tail.read_bytes * kReadGrowth, kReadBytesMax);
+    reader_.from_files(request, {.who = ReadFor::Who::tail,
+                                 .a = static_cast<uint64_t>(tail.key.first),
+                                 .b = tail.key.second,
+                                 .c = tail.generation});
 }
 
 void Tails::read_done(const ReadFor& purpose, wal::ReadResult& result) {
@@ -287,7 +293,7 @@ void Tails::read_done(const ReadFor& purpose, wal::ReadResult& result) {
                 return from_first(*tail);
             begin(*tail, result.first);
             std::vector<Slice> entries{result.entries};
-            send(*tail, result.before, result.last, entries);
+            send(*tail, result.before, result.after, entries);
             return;
         }
         case wal::ReadCode::beyond:  // nothing in files at or after it: it is in memory, or still to come
@@ -322,18 +328,19 @@ bool Tails::send_from_memory(Tail& tail, uint64_t& budget) {
     if (!last || !before) return false;
     uint64_t bytes = 0;
     for (const Slice& slice : entries) bytes += slice.size();
-    send(tail, *before, *last, entries);
+    send(tail, *before, replica_.buffer().point_at(*last).value(), entries);
     budget -= std::min(budget, bytes);
     return true;
 }
 
-void Tails::send(Tail& tail, const LogPoint& before, Index last, const std::vector<Slice>& entries) {
+void Tails::send(Tail& tail, const LogPoint& before, const LogPoint& after,
+                 const std::vector<Slice>& entries) {
     // A trim came while the record was looked for.
     if (!tail.announced && tail.from == TailFrom::lsn && tail.value < raw(first_lsn()) && tail.value != 0)
         return end(tail, TailCode::trimmed, raw(first_lsn()));
     uint64_t bytes = 0;
     for (const Slice& slice : entries) bytes += slice.size();
-    uint32_t flags = last >= committed_.index ? proto::kTailCaughtUp : 0;
+    uint32_t flags = after.index >= committed_.index ? proto::kTailCaughtUp : 0;
     // The first frame says what the end was when the tail was placed: "the last ten" are counted from there,
     // and reading them from files may have taken a while.
     uint64_t lsn_end = tail.announced ? raw(committed_.lsn_next) : tail.placed_lsn_end;
@@ -345,14 +352,11 @@ void Tails::send(Tail& tail, const LogPoint& before, Index last, const std::vect
     if (!entries.empty()) context_.world.network.send(tail.key.first, entries);
     tail.announced = true;
     tail.credit -= std::min(tail.credit, bytes);
-    tail.next = last + 1;
+    tail.next = after.index + 1;
     ++context_.counters.tail_frames;
     context_.counters.tail_bytes += bytes;
-    if (tail.to_lsn != 0 && last <= replica_.buffer().last()) {
-        auto point = replica_.point_at(last);
-        if (point && raw(point->lsn_next) > tail.to_lsn)
-            end(tail, TailCode::end, raw(committed_.lsn_next) - 1);
-    }
+    if (tail.to_lsn != 0 && raw(after.lsn_next) > tail.to_lsn)
+        end(tail, TailCode::end, raw(committed_.lsn_next) - 1);
 }
 
 void Tails::writable(io::ConnId) {}  // the next turn's serve() finds the room

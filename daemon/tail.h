@@ -67,6 +67,7 @@ private:
         bool asked_itself = false;    // not for another tail
         Index next{};                 // entry to be sent next
         Index stop_at{};              // last entry to be sent; ~0 when following
+        uint64_t read_bytes;          // of the next read from files, at most
         uint64_t placed_lsn_end = 1;  // behind the committed end when it was placed
         bool announced = false;       // the first frame has gone
         bool done = false;
@@ -82,7 +83,9 @@ private:
     void locate(Tail& tail, wal::ReadRequest::By by, uint64_t value);
     bool send_from_memory(Tail& tail, uint64_t& budget);
     void read_files(Tail& tail, uint64_t budget);
-    void send(Tail& tail, const LogPoint& before, Index last, const std::vector<Slice>& entries);
+    void read(Tail& tail, wal::ReadRequest request);
+    /// `after`: behind the last of the entries.
+    void send(Tail& tail, const LogPoint& before, const LogPoint& after, const std::vector<Slice>& entries);
     void end(Tail& tail, proto::TailCode code, uint64_t lsn);
     bool has_room(const Tail& tail) const;
     Index last_wanted(const Tail& tail, Index last) const;

@@ -198,6 +198,8 @@ Result<ArchiveRun> ArchiveReader::read(const ArchiveSeek& seek, MutableBytes int
             std::memcpy(into.data() + run.bytes, entry.data(), entry.size());
             run.bytes += static_cast<uint32_t>(entry.size());
             run.last = Index{header->index};
+            run.after = point;
+            if (seek.upto_lsn != 0 && raw(point.lsn_next) > seek.upto_lsn) return run;
         }
         if (run.bytes >= std::min<uint64_t>(seek.bytes_max, into.size())) break;
     }

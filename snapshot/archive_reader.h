@@ -16,9 +16,10 @@ struct ArchiveSeek {
     uint64_t value = 0;
     Index upto{UINT64_MAX};  // last one wanted, inclusive
     uint64_t bytes_max = 1u << 20;
+    uint64_t upto_lsn = 0;  // no entry behind the one that holds this LSN; 0: no such end
 };
 struct ArchiveRun {
-    LogPoint before;            // of the first entry
+    LogPoint before, after;     // of the first entry; behind the last
     Index first{}, last{};      // 0: none is as asked for
     uint32_t bytes = 0;         // filled
     uint32_t bytes_needed = 0;  // the first entry alone is larger than the memory given

@@ -106,6 +106,9 @@ bool ReadJob::read_entries(FileWindow& window, const Stretch& stretch, const std
             if (!early && !take(header, entry)) return false;
             at_ = point_after(header);
             offset += encoded_bytes(header);
+            if (early) continue;
+            after = at_;
+            if (request.upto_lsn != 0 && raw(after.lsn_next) > request.upto_lsn) return false;
         }
         offset_ = group_end;
         group_offset_ = 0;

@@ -34,7 +34,7 @@ public:
     // Out:
     ReadCode code = ReadCode::beyond;
     std::string what;
-    LogPoint before;
+    LogPoint before, after;
     uint32_t bytes = 0;  // filled of `into`
     Index first{}, last{};
     uint32_t bytes_needed = 0;  // the first entry alone needs more than `into` has

@@ -39,6 +39,7 @@ void take_result(ReadJob& job, ReadResult& result) {
         return;
     }
     result.before = job.before;
+    result.after = job.after;
     result.entries = job.into.part(0, job.bytes);
     result.first = job.first;
     result.last = job.last;

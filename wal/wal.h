@@ -92,12 +92,14 @@ struct ReadRequest {
         0;  // first entry: with this index; that holds this LSN, or the next batch; stamped at or after
     uint64_t bytes_max = 1u << 20;  // at least one entry is read, however large
     Index upto;                     // last entry wanted, inclusive
+    uint64_t upto_lsn = 0;          // no entry behind the one that holds this LSN; 0: no such end
 };
 enum class ReadCode : uint8_t { ok, gone, beyond, damaged, failed };
 struct ReadResult {
     uint64_t cookie = 0;
     ReadCode code = ReadCode::failed;
     LogPoint before;    // of the entry before the first
+    LogPoint after;     // behind the last
     Slice entries;      // whole entries, chain and bodies verified
     Index first, last;  // of these entries; damaged: `first` is the one that can't be read
     std::string what;   // file and offset of damage

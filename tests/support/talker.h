@@ -38,9 +38,13 @@ public:
         opened_ = false;
         waiting_.assign(1, message_frame(proto::FrameType::hello, 0, client_hello()));
     }
-    /// These two return the stream that the answer comes on.
+    /// These return the stream that the answer comes on.
     uint32_t ask(const pb::Request& request) {
         say(message_frame(proto::FrameType::request, ++stream_, request));
+        return stream_;
+    }
+    uint32_t open_tail(const proto::TailOpen& open) {
+        say(proto::make_frame(proto::FrameType::tail_open, ++stream_, proto::fixed_bytes(open)));
         return stream_;
     }
     uint32_t append(const Draft& draft) {

@@ -5,6 +5,7 @@
 
 #include "client/session.h"
 #include "tests/support/sim_fixture.h"
+#include "tests/support/talker.h"
 
 namespace raftd::sim {
 namespace {
@@ -195,6 +196,55 @@ TEST_F(BoundedReads, WhateverIsShownLacksNothingOlderThanTheBound) {
     }
     EXPECT_GT(shown, 10u);
     EXPECT_GT(refused, 10u);
+}
+
+/// A log that is in segments and archives, and hardly in memory.
+struct SomeRecords : SimFixture, testing::Test {
+    Talker talker{kernel, network, 190};
+
+    SomeRecords() : SimFixture(33, small_archives()) {}
+    void SetUp() override {
+        start_loaded(seconds(10));
+        writer->set_appending(false);
+        run_for(seconds(2));
+    }
+    /// LSNs of the batches that the leader sends for these records, to a reader that never closes.
+    std::vector<uint64_t> sent(uint64_t from, uint64_t to) {
+        talker.be_client_of(Cluster::name_of(leader()));
+        proto::TailOpen open{sizeof open, 0, proto::TailFrom::lsn, 0, from, to, 64u << 20};
+        const auto is = [](const Talker::Got& got, proto::FrameType type) {
+            return got.type == static_cast<uint16_t>(type);
+        };
+        talker.open_tail(open);
+        talker.got.clear();
+        until([&] { return !talker.got.empty() && is(talker.got.back(), proto::FrameType::tail_end); });
+        run_for(seconds(1));
+        std::vector<uint64_t> lsns;
+        for (const Talker::Got& got : talker.got) {
+            proto::TailData fixed;
+            if (!is(got, proto::FrameType::tail_data) || !proto::read_fixed(got.bytes.view(), fixed))
+                continue;
+            EntryCursor cursor(got.bytes.view().subspan(fixed.size));
+            while (const EntryHeader* header = cursor.next())
+                if (header->kind == EntryKind::batch) lsns.push_back(header->lsn_first);
+        }
+        return lsns;
+    }
+};
+
+// A record from files once came with a quarter of a MiB of those behind it, and then with more, until the
+// reader said that it had enough.
+TEST_F(SomeRecords, NothingBehindTheLastOneThatIsWantedIsSent) {
+    const uint64_t end = raw(cluster.truth().committed_lsn_end());
+    ASSERT_GT(end, 1000u);
+    for (uint64_t lsn = 1; lsn < end; lsn += end / 50) {
+        const std::vector<uint64_t> one = sent(lsn, lsn);
+        ASSERT_EQ(one.size(), 1u) << "for record " << lsn;
+        EXPECT_LE(one.front(), lsn);
+        const std::vector<uint64_t> some = sent(lsn, std::min(lsn + 200, end - 1));
+        ASSERT_FALSE(some.empty());
+        EXPECT_LE(some.back(), lsn + 200);
+    }
 }
 
 }  // namespace

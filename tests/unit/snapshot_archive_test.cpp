@@ -162,6 +162,14 @@ TEST_F(Archive, FindsByIndexLsnAndTime) {
     ASSERT_TRUE(cut);
     EXPECT_EQ(cut->last, Index{1103});
     EXPECT_EQ(reader->read({By::index, 1100, Index{1099}, 1 << 20}, room)->bytes, 0u);
+    for (size_t at = 100; at < 200; ++at) {
+        const uint64_t lsn = raw(log.points[at].lsn_next) - 1;
+        auto one = reader->read({By::lsn, lsn, Index{UINT64_MAX}, 1 << 20, lsn}, room);
+        ASSERT_TRUE(one);
+        EXPECT_EQ(one->first, one->last) << "one batch holds it";
+        EXPECT_EQ(one->after, log.points[raw(one->last) - 1001]);
+        EXPECT_GT(raw(one->after.lsn_next), lsn);
+    }
 }
 
 TEST_F(Archive, SaysHowMuchRoomALargeEntryNeeds) {

@@ -80,6 +80,26 @@ TEST(WalRead, ByTimeFindsTheFirstEntryNotOlder) {
     EXPECT_EQ(rig.read({By::time_ms, end + 1, 1000, kAll}).code, ReadCode::beyond);
 }
 
+// Whoever wants records up to an LSN gets no entry behind the one that holds it, whatever else would fit.
+TEST(WalRead, EndsWithTheEntryThatHoldsAnLsn) {
+    WalRig rig;
+    fill(rig);
+    Random random(5);
+    const uint64_t end = raw(rig.model.end().lsn_next);
+    for (uint64_t upto = 1; upto < end; ++upto) {
+        const uint64_t from = 1 + random.below(upto);
+        ReadResult got = rig.read({By::lsn, from, 1 << 20, kAll, upto});
+        ASSERT_EQ(got.code, ReadCode::ok) << got.what;
+        EXPECT_EQ(got.after, rig.model.at(raw(got.last)));
+        EXPECT_LE(header_of(rig, raw(got.last)).lsn_first, upto);
+        if (got.after.lsn_next <= Lsn{upto}) {  // there is more in a later segment than one read takes
+            got = rig.read({By::index, raw(got.last) + 1, 1 << 20, kAll, upto});
+            EXPECT_LE(header_of(rig, raw(got.last)).lsn_first, upto);
+        }
+        rig.expect_entries(got);
+    }
+}
+
 // An entry larger than any segment gets one of its own size, and one read returns it whole.
 TEST(WalRead, AnEntryLargerThanASegment) {
     WalRig rig;
