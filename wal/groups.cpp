@@ -87,8 +87,8 @@ Result<GroupsFound> find_groups(FileWindow& window, const std::string& path, con
         GroupSeen seen = read_group(window, key, at, &found.index);
         std::optional<GroupHeader> later;
         if (seen.place != Place::good && end != KnownEnd::here)
-            later =
-                find_later_group(window, key, at.offset, known_end != 0 ? known_end : window.file_bytes());
+            later = find_later_group(window, key, at.offset, known_end != 0 ? known_end : window.file_bytes(),
+                                     known_end != 0 ? nullptr : &found.zeros_from);
         const int unreadable = window.error();
         const uint64_t unreadable_at = window.error_offset();
         window.forgive();

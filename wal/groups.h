@@ -15,6 +15,7 @@ struct GroupsFound {
     bool last_group_closes = true;  // the last group has no entries and no news
     uint64_t entries = 0;
     std::vector<Hole> holes;
+    uint64_t zeros_from = UINT64_MAX;  // zeros from here to the file's end, if the scan came so far
 };
 /// What is known of a segment's end from elsewhere.
 struct KnownBounds {

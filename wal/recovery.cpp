@@ -89,7 +89,8 @@ private:
     std::vector<std::string> remove_;
     std::vector<SegmentIndex> indexes_;  // of log_
     bool hard_is_torn_ = false;
-    bool scanned_ = false;  // the last sealed segment looked at, which has holes
+    uint64_t zeros_from_ = UINT64_MAX;  // in the last segment, as its scan saw
+    bool scanned_ = false;              // the last sealed segment looked at, which has holes
 };
 
 /// What is in the page cache may be what the disk never got (after a failed sync pages count as clean):
@@ -144,7 +145,10 @@ Result<void> Recovery::look_at(FileFound& file) {
                 "the file is shorter than made (" + std::to_string(file.header.file_bytes) + " bytes)");
     } else {
         FileWindow rest(files_, opened.id(), kScanAheadBytes);
-        for (uint64_t at = kBlockBytes; at < file.bytes && file.behind != Behind::groups; at += kBlockBytes) {
+        // Most often it is the spare, of which nothing was written but zeros.
+        const uint64_t upto =
+            file.header_form == Form::zero ? std::min(file.bytes, kSpareLookBytes) : file.bytes;
+        for (uint64_t at = kBlockBytes; at < upto && file.behind != Behind::groups; at += kBlockBytes) {
             ByteView block = rest.at(at, kBlockBytes);
             if (all_zero(block)) continue;
             file.behind = looks_like_group(block, file.id, at) ? Behind::groups : Behind::stale;
@@ -345,6 +349,7 @@ Result<void> Recovery::read_segment(size_t i) {
         into_.report.entries += groups.entries;
         found_.hard = groups.hard;
         found_.last_group_closes = groups.last_group_closes;
+        zeros_from_ = groups.zeros_from;
         hard_is_torn_ = groups.hard_is_torn;
     }
     into_.report.bytes_read += window.bytes_read();
@@ -450,13 +455,14 @@ Result<void> Recovery::remove_files() {
 Result<void> Recovery::zero_from(io::FileId file, uint64_t offset) {
     FileWindow window(files_, file, kScanAheadBytes);
     const uint64_t torn_before = into_.report.torn_bytes;
-    for (; offset < window.file_bytes(); offset += kBlockBytes) {
+    for (; offset < std::min(window.file_bytes(), zeros_from_); offset += kBlockBytes) {
         if (all_zero(window.at(offset, kBlockBytes))) continue;
         uint64_t to = std::min(offset + kBlockBytes, window.file_bytes());
         if (int failed = files_.fill_zeros(file, offset, to).error; failed != 0)
             return io_error(log_.back()->path, "clear the torn end of", failed);
         into_.report.torn_bytes += to - offset;
     }
+    into_.report.bytes_read += window.bytes_read();
     if (into_.report.torn_bytes == torn_before) return {};
     if (int failed = files_.sync(file).error; failed != 0) return io_error(log_.back()->path, "sync", failed);
     return {};

@@ -112,13 +112,17 @@ GroupSeen read_group(FileWindow& window, SegmentKey key, const ScanPoint& at, Se
     return seen;
 }
 
-std::optional<GroupHeader> find_later_group(FileWindow& window, SegmentKey key, uint64_t after,
-                                            uint64_t end) {
+std::optional<GroupHeader> find_later_group(FileWindow& window, SegmentKey key, uint64_t after, uint64_t end,
+                                            uint64_t* zeros_from) {
     end = std::min(end, window.file_bytes());
+    uint64_t used = after + kBlockBytes;  // nobody looked at the first block here
     for (uint64_t offset = after + kBlockBytes; offset < end; offset += kBlockBytes) {
         GroupHeader header;
-        if (is_group(window.at(offset, kGroupHeaderBytes), key, offset, header)) return header;
+        ByteView block = window.at(offset, kBlockBytes);
+        if (is_group(block, key, offset, header)) return header;
+        if (zeros_from != nullptr && !all_zero(block)) used = offset + kBlockBytes;
     }
+    if (zeros_from != nullptr) *zeros_from = used;
     return std::nullopt;
 }
 

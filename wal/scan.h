@@ -94,8 +94,10 @@ struct GroupSeen {
 /// bad one.
 GroupSeen read_group(FileWindow& window, SegmentKey key, const ScanPoint& at, SegmentIndex* index);
 
-/// The first good group header at a later block than `after` and before `end`; nothing: no witness.
-std::optional<GroupHeader> find_later_group(FileWindow& window, SegmentKey key, uint64_t after, uint64_t end);
+/// The first good group header at a later block than `after` and before `end`; nothing: no witness, and then
+/// `zeros_from` (optional) is where nothing but zeros follow, up to `end`.
+std::optional<GroupHeader> find_later_group(FileWindow& window, SegmentKey key, uint64_t after, uint64_t end,
+                                            uint64_t* zeros_from = nullptr);
 
 /// The later group goes on exactly where the log stands: what was lost between held no entries.
 bool follows(const GroupHeader& later, const ScanPoint& at);

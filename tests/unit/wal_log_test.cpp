@@ -1,4 +1,5 @@
 #include "tests/support/wal_rig.h"
+#include "wal/recovery.h"
 
 namespace raftd::wal {
 namespace {
@@ -34,6 +35,25 @@ TEST(Wal, RollsOverManySegmentsAndReadsAcrossThem) {
     ASSERT_TRUE(rig.start()) << rig.why();
     EXPECT_EQ(rig.found.last, rig.model.end());
     EXPECT_LT(rig.found.report.bytes_read, 10u * (64 << 10));  // footers, not bodies, of sealed ones
+}
+
+// What a start reads: the rest of the open segment once, since a group there would be a witness; of the one
+// made ahead only the beginning; of sealed ones the footers.
+TEST(Wal, AStartReadsTheOpenSegmentOnceAndLittleElse) {
+    for (const uint64_t entries : {1, 2000}) {
+        WalRig rig;
+        rig.options.first_segment_bytes = rig.options.segment_bytes = 8u << 20;
+        rig.init();
+        ASSERT_TRUE(rig.start()) << rig.why();
+        ASSERT_TRUE(rig.until_durable(rig.write(0, entries, {Term{1}, NodeId{1}}, 30'000)));
+        rig.until_quiet();
+        rig.crash(sim::CrashPolicy::lose_all());
+        ASSERT_TRUE(rig.start()) << rig.why();
+        EXPECT_EQ(rig.found.report.segments > 1, entries > 1);
+        const uint64_t sealed = rig.found.report.segments - 1;
+        EXPECT_LE(rig.found.report.bytes_read, (8u << 20) + kSpareLookBytes + (sealed + 2) * (1u << 20));
+        EXPECT_EQ(rig.found.report.torn_bytes, 0u);
+    }
 }
 
 TEST(Wal, WritesMergeWhileAGroupIsInFlight) {
