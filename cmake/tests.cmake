@@ -28,7 +28,10 @@ raftd_unit_tests(raft LINK raft raftd_raft_rig SUPPORT raft_script.cpp)
 raftd_unit_tests(conf LINK raftd_conf)
 raftd_unit_tests(snapshot LINK raftd_snapshot raftd_sim leveldb::leveldb PkgConfig::ZSTD SUPPORT fault_env.cpp)
 raftd_unit_tests(wal LINK raftd_wal raftd_sim)
-raftd_unit_tests(daemon HEADERS raftd_gtest_control_pch LINK raftd_daemon raftd_sim SUPPORT stage.cpp)
+# Long logs through the real formats, for a test and for scripts/bench-restart and scripts/bench-scale.
+add_library(raftd_long_log STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/long_log.cpp)
+target_link_libraries(raftd_long_log PUBLIC raftd_daemon raftd_asio)
+raftd_unit_tests(daemon HEADERS raftd_gtest_control_pch LINK raftd_daemon raftd_sim raftd_long_log SUPPORT stage.cpp)
 add_library(raftd_fake_cluster STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/support/fake_cluster.cpp
             ${CMAKE_SOURCE_DIR}/tests/support/fake_log.cpp)
 target_link_libraries(raftd_fake_cluster PUBLIC raftd_client)
@@ -104,9 +107,11 @@ foreach(program floor load)
     target_link_libraries(bench_${program} PRIVATE raftd_load)
 endforeach()
 
-# Makes the log that scripts/bench-restart measures a start on.
-add_executable(bench_restart_log EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/restart_log.cpp)
-target_link_libraries(bench_restart_log PRIVATE raftd_daemon raftd_asio)
+add_executable(bench_long_log EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/long_log_main.cpp)
+target_link_libraries(bench_long_log PRIVATE raftd_long_log)
+# Random reads over one connection of the client's library.
+add_executable(bench_reads EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/reads_main.cpp)
+target_link_libraries(bench_reads PRIVATE raftd_client_asio raftd_long_log)
 
 # Golden scripts over bare cores: tests/scenarios/raft/README.md.
 add_test(NAME scenario.raft COMMAND test_raft --gtest_brief=1 --gtest_filter=*RaftScript*)
