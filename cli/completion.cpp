@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "cli/line.h"
+
 namespace raftd::cli {
 namespace {
 
@@ -40,13 +42,6 @@ Value value_of(std::string type) {
         if (type == file) return {Kind::files, {}};
     if (type == "NODE" || type == "NAME") return {Kind::members, {}};
     return {Kind::other, {}};
-}
-
-/// Descriptions begin with examples; the summary is the last line.
-std::string summary_of(const CLI::App& app) {
-    std::string text = app.get_description();
-    while (text.ends_with('\n')) text.pop_back();
-    return text.substr(text.rfind('\n') + 1);
 }
 
 /// The one loop over the tree; every shell is written from what it gathers.

@@ -44,7 +44,7 @@ void add_percent(CLI::App* part, FaultOptions& options) {
 
 void add_faults(CLI::App& app, Line& line) {
     CLI::App* command =
-        add_command(app, line, {"fault", "disconnect|drop|...", "looking", "test clusters: worsens links"},
+        add_command(app, line, {"fault", "disconnect|drop|...", "looking", "worsen links, in test clusters"},
                     "raftctl fault disconnect n2 --to n1 --for 10s\nraftctl fault clear n2", nullptr);
     command->require_subcommand(1);
     FaultOptions& options = line.fault;
@@ -58,7 +58,7 @@ void add_faults(CLI::App& app, Line& line) {
     add_lasting(part("disconnect", FaultWord::disconnect, "its messages are lost, and nobody can greet it",
                      "raftctl fault disconnect n2\nraftctl fault disconnect n2 --to n1,n3 --for 10s"),
                 options);
-    add_ways(part("reconnect", FaultWord::reconnect, "ends a disconnect",
+    add_ways(part("reconnect", FaultWord::reconnect, "end a disconnect",
                   "raftctl fault reconnect n2\nraftctl fault reconnect n2 --from n1"),
              options);
     CLI::App* drop = part("drop", FaultWord::drop, "some of its messages are lost",
@@ -75,7 +75,7 @@ void add_faults(CLI::App& app, Line& line) {
     add_lasting(duplicate, options);
     part("timeout", FaultWord::timeout, "it campaigns at once, as if the leader had asked it to",
          "raftctl fault timeout n2\nraftctl fault timeout n2 -o json");
-    part("clear", FaultWord::clear, "ends all faults of a member",
+    part("clear", FaultWord::clear, "end all faults of a member",
          "raftctl fault clear n2\nraftctl fault clear n2 -o json");
     part("show", FaultWord::show, "what is in force at a member, and what it has met",
          "raftctl fault show n2\nraftctl fault show n2 -o json");

@@ -5,7 +5,7 @@ namespace raftd::cli {
 
 void add_fsck(CLI::App& app, Line& line) {
     CLI::App* command = add_command(
-        app, line, {"fsck", "[DIR...] [--repair]", "looking", "checks the files of stopped members"},
+        app, line, {"fsck", "[DIR...] [--repair]", "looking", "check the files of stopped members"},
         "raftctl fsck\nraftctl fsck n1/data --repair", [&line] { return fsck(line.context, line.fsck); });
     command->add_option("DIR", line.fsck.dirs,
                         "data directories, such as n1/data; default: those of all members on this machine");

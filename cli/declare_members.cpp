@@ -1,33 +1,7 @@
-// How every command is declared, and the commands about members.
+// The commands about members.
 #include "cli/line.h"
 
 namespace raftd::cli {
-namespace {
-
-std::string description_of(const std::string& examples, const std::string& summary) {
-    std::string text = "  " + examples;
-    text.insert(text.find('\n') + 1, "  ");
-    return text + "\n\n" + summary + "\n";
-}
-
-}  // namespace
-
-CLI::App* add_command(CLI::App& parent, Line& line, const CommandInfo& info, const std::string& examples,
-                      std::function<Exit()> run) {
-    line.commands.push_back(info);
-    CLI::App* command =
-        parent.add_subcommand(std::string(info.name), description_of(examples, std::string(info.summary)));
-    if (run) command->callback([&line, run = std::move(run)] { line.run = run; });
-    return command;
-}
-
-CLI::App* add_part(CLI::App* command, Line& line, const std::string& name, const std::string& summary,
-                   const std::string& examples, std::function<Exit()> run) {
-    CLI::App* part = command->add_subcommand(name, description_of(examples, summary));
-    part->callback([&line, run = std::move(run)] { line.run = run; });
-    return part;
-}
-
 namespace {
 
 /// Flags of a member that is to be made or found.
@@ -100,7 +74,7 @@ void add_members(CLI::App& app, Line& line) {
         ->add_option("FILE", line.member_file.file, "a cluster.toml")
         ->required();
     CLI::App* apply =
-        add_part(command, line, "apply", "makes the members those of a cluster.toml",
+        add_part(command, line, "apply", "make the members those of a cluster.toml",
                  "raftctl member apply wanted.toml --dry-run\nraftctl member apply wanted.toml --yes",
                  [&line] { return member_apply(line.context, line.member_file); });
     apply->add_option("FILE", line.member_file.file, "a cluster.toml")->required();

@@ -63,7 +63,7 @@ void add_checkpoint(CLI::App& app, Line& line) {
 
 void add_retention(CLI::App& app, Line& line) {
     CLI::App* trim_command =
-        add_command(app, line, {"trim", "--before LSN", "keeping", "drops the records below an LSN"},
+        add_command(app, line, {"trim", "--before LSN", "keeping", "drop the records below an LSN"},
                     "raftctl trim --before 1042\nraftctl trim --before 1042 -o json",
                     [&line] { return trim(line.context, line.trim); });
     trim_command->add_option("--before", line.trim.before, "the first one that stays")

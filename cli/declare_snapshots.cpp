@@ -42,7 +42,7 @@ void add_snapshots(CLI::App& app, Line& line) {
                                      "archives of the log and the state with them"},
                                     "raftctl snapshot take\nraftctl snapshot save backup.tar", nullptr);
     command->require_subcommand(1);
-    add_part(command, line, "take", "compacts up to now on all members, and compares them",
+    add_part(command, line, "take", "compact up to now on all members, and compare them",
              "raftctl snapshot take\nraftctl snapshot take n2 -o json",
              [&line] { return snapshot_take(line.context, line.snapshot); })
         ->add_option("NODE", line.snapshot.nodes, "wait for these members alone");
@@ -55,7 +55,7 @@ void add_snapshots(CLI::App& app, Line& line) {
              [&line] { return snapshot_inspect(line.context, line.snapshot); })
         ->add_option("FILE", line.snapshot.files,
                      "archives, saves, or data directories; default: of all local members");
-    add_part(command, line, "verify", "reads archives back: every entry, chain and hash",
+    add_part(command, line, "verify", "read archives back: every entry, chain and hash",
              "raftctl snapshot verify\nraftctl snapshot verify n1/data",
              [&line] { return snapshot_verify(line.context, line.snapshot); })
         ->add_option("FILE", line.snapshot.files,

@@ -7,7 +7,7 @@ namespace raftd::cli {
 void add_verify(CLI::App& app, Line& line) {
     CLI::App* command = add_command(
         app, line,
-        {"verify", "[--from LSN] [--deep]", "running", "compares the members: logs, archives, states"},
+        {"verify", "[--from LSN] [--deep]", "running", "compare the members: logs, archives, states"},
         "raftctl verify\nraftctl verify --deep -o json",
         [&line] { return verify(line.context, line.verify); });
     command->add_option("--from", line.verify.from, "leave out what lies before this record")
@@ -27,7 +27,7 @@ void add_verify(CLI::App& app, Line& line) {
                                               : "`" + text + "` is not a duration like 10m, 1h or 7d";
         })
         ->type_name("DUR");
-    add_command(app, line, {"thaw", "", "running", "ends a freeze"}, "raftctl thaw\nraftctl thaw -o json",
+    add_command(app, line, {"thaw", "", "running", "end a freeze"}, "raftctl thaw\nraftctl thaw -o json",
                 [&line] { return thaw(line.context); });
 }
 

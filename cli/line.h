@@ -85,6 +85,10 @@ struct Line {
     DebugStateOptions state;
 };
 
+/// Before any command is declared.
+void shape_help(CLI::App& app);
+/// Of a declared command; its description begins with examples.
+std::string summary_of(const CLI::App& command);
 /// Declares a command: `examples` are whole lines, shown first in its help.
 CLI::App* add_command(CLI::App& parent, Line& line, const CommandInfo& info, const std::string& examples,
                       std::function<Exit()> run);

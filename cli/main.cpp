@@ -318,7 +318,7 @@ void add_bench(CLI::App& app, Line& line) {
     add_duration(append_part, "--duration", options.duration, "default 10s");
     add_duration(append_part, "--warm-up", options.warm_up, "before it, not counted; default 1s");
     append_part->add_flag("--no-producer", options.no_producer, "without numbers, to see what they cost");
-    CLI::App* tail_part = add_part(bench, line, "tail", "reads the whole log once",
+    CLI::App* tail_part = add_part(bench, line, "tail", "read the whole log once",
                                    "raftctl bench tail\nraftctl bench tail --local --node n2",
                                    [&line] { return bench_tail(line.context, line.bench_tail); });
     tail_part->add_flag("--local", line.bench_tail.local, "without asking the leader");
@@ -452,6 +452,7 @@ Exit report_usage(const Line& line, const CLI::App& app, const CLI::ParseError& 
 Exit run(int count, char** arguments) {
     Line line;
     CLI::App app("", "raftctl");
+    shape_help(app);
     app.fallthrough();
     app.require_subcommand(0, 1);
     add_globals(app, line.context);

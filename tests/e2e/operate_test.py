@@ -206,6 +206,13 @@ class Looking(unittest.TestCase):
             self.assertTrue(one["sync_p50_us"] <= one["sync_p99_us"] <= one["sync_p999_us"] <= one["sync_max_us"])
             self.assertGreaterEqual(one["election_timeout_min_ms"] * 1000, one["sync_p999_us"] * 10)
 
+    def test_a_list_of_parts_has_a_line_each(self):
+        for command in ("snapshot", "member", "cursor", "fault"):
+            parts = self.cluster.run(command, "--help").stdout.split("Subcommands:\n")[1].split("\n\n")[0]
+            for line in parts.splitlines():
+                self.assertRegex(line, r"^  [a-z]+ +[a-z]", f"of {command}")
+            self.assertNotIn("raftctl", parts)
+
     def test_every_help_begins_with_two_examples(self):
         everything = self.cluster.run("help", "all").stdout.split("flags that work")[0]
         commands = [line.split()[0] for line in everything.splitlines() if line.startswith("  ") and line[2] != " "]
