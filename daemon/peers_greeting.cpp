@@ -1,6 +1,7 @@
 // How a link begins: greetings, who is let in, and the starts of other members that are kept on disk (H6).
 #include <algorithm>
 
+#include "base/check.h"
 #include "daemon/peers.h"
 #include "proto/frame.h"
 
