@@ -360,7 +360,7 @@ std::optional<Index> Core::keep_upto(const msg::Append& append, std::span<const 
     if (fit.kind != State::Fit::Kind::good) return {};
     return fit.keep;
 }
-bool Core::may_install(EntryId at) const { return at.index > state_->commit; }
+bool Core::may_install(EntryId at) const { return at.index > state_->commit && !state_->in_doubt(at); }
 std::optional<Refusal> Core::may_change(const Membership& target) const { return state_->may_change(target); }
 NodeId Core::ids_used_upto() const { return state_->log.ids_used_upto(); }
 Role Core::role() const { return Role{static_cast<uint8_t>(state_->role.index())}; }

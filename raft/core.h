@@ -62,6 +62,8 @@ public:
     /// What step would keep of the present log for this append: nullopt when it would refuse the message
     /// (stale term, no match at prev). The caller checks the chain there first (H15).
     std::optional<Index> keep_upto(const msg::Append& append, std::span<const EntryMeta> entries) const;
+    /// Whether a snapshot up to `at` may be put in force now: it goes beyond the commit index, and whether
+    /// this log holds `at` is known.
     bool may_install(EntryId at) const;
     /// Whether a change to `target` (not joint; its `next` is empty) may begin now.
     std::optional<Refusal> may_change(const Membership& target) const;

@@ -257,6 +257,7 @@ void Core::State::on_snapshot(NodeId from, const msg::Snapshot& offer) {
     const auto* known = as<Follower>();
     if (leads() || (known != nullptr && known->leader != NodeId{} && known->leader != from)) return;
     heard_leader(from);
+    if (in_doubt(offer.at)) return;  // offered again at each heartbeat, and judged once the hole is mended
     if (offer.at.index > commit && offer.at.term <= offer.term) install = Output::Install{from, offer.at};
 }
 

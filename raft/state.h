@@ -227,6 +227,12 @@ struct Core::State {
     Fit judge(const msg::Append& append, std::span<const EntryMeta> entries) const;
     /// Damaged, and of unknown term.
     bool in_gap(Index index) const { return index >= health.hole_first && index < health.known_from; }
+    /// Whether my log holds this entry can't be told before the repair. If it does, what lies behind may have
+    /// been acknowledged and stays; if not, all of that goes: so nothing may be decided by a guess.
+    bool in_doubt(EntryId id) const {
+        return in_gap(id.index) && id.term >= log.term_at(health.hole_first - 1) &&
+               id.term <= log.term_at(health.known_from);
+    }
     size_t first_difference(std::span<const EntryMeta> entries) const;
     Taken on_append(const ev::Message& event, const msg::Append& append);
     void answer_append(Output& output);

@@ -90,7 +90,7 @@ struct Heard {
     NodeId from;
     Term term;
 };
-/// A snapshot was installed: CURRENT is renamed and synced.
+/// A snapshot was installed: CURRENT is renamed and synced. Ask Core::may_install before.
 struct Installed {
     EntryId at;
     Membership members;

@@ -53,6 +53,55 @@ TEST(RaftInstall, FilesMayGoLaterThanTheSnapshotSaid) {
     EXPECT_EQ(core.view().base.index, Index{30});
 }
 
+// Entries 3 to 6 are damaged, and taken for term 1 until they are mended; 7 to 9 were acknowledged. Whether
+// the log holds a snapshot's end at 4 isn't known before: by a guess that fails, 7 to 9 would go.
+struct Gap {
+    const Membership members{{{NodeId{1}, false, false, 0}, {NodeId{2}, false, false, 0}}, {}, false};
+    const ConfigAt genesis{Index{}, members};
+    const TermRun guessed[2] = {{Term{1}, Index{1}}, {Term{3}, Index{6}}};
+    Core core{Options{}, NodeId{1},
+              Restart{.hard = {Term{3}, NodeId{}},
+                      .base = {},
+                      .runs = guessed,
+                      .last = Index{9},
+                      .configs = {&genesis, 1},
+                      .health = {.hole_first = Index{3}, .known_from = Index{6}},
+                      .boot = 1},
+              7, Instant{1}};
+
+    bool wanted(EntryId at) {
+        core.step({Instant{2}, ev::Message{NodeId{2}, msg::Snapshot{Term{4}, at}, {}}});
+        Output output;
+        core.collect(output);
+        EXPECT_EQ(output.install.has_value(), core.may_install(at));
+        return output.install.has_value();
+    }
+};
+
+TEST(RaftInstall, ASnapshotThatEndsInAHoleWaitsForTheRepair) {
+    Gap gap;
+    gap.core.check_invariants(true);
+    for (uint64_t term = 1; term <= 3; ++term) EXPECT_FALSE(gap.wanted({Term{term}, Index{4}})) << term;
+    EXPECT_EQ(gap.core.last(), Index{9});
+    const TermRun runs[2] = {{Term{1}, Index{3}}, {Term{2}, Index{4}}};
+    const TermRun mended[3] = {runs[0], runs[1], {Term{3}, Index{6}}};
+    gap.core.step({Instant{3}, ev::Mended{Index{3}, Index{6}, mended, {}}});
+    gap.core.step({Instant{4}, Health{}});
+    EXPECT_TRUE(gap.wanted({Term{2}, Index{4}}));
+    gap.core.step({Instant{5}, ev::Installed{{Term{2}, Index{4}}, gap.members}});
+    EXPECT_EQ(gap.core.last(), Index{9});
+    EXPECT_EQ(gap.core.commit(), Index{4});
+}
+
+// What is known, hole or not, is judged at once.
+TEST(RaftInstall, ASnapshotThatEndsBesideAHoleIsTaken) {
+    EXPECT_TRUE(Gap().wanted({Term{1}, Index{2}}));   // before it
+    EXPECT_TRUE(Gap().wanted({Term{3}, Index{7}}));   // behind it, the same entry
+    EXPECT_TRUE(Gap().wanted({Term{4}, Index{7}}));   // behind it, another one
+    EXPECT_TRUE(Gap().wanted({Term{4}, Index{4}}));   // in it, and of a term that can't stand there
+    EXPECT_TRUE(Gap().wanted({Term{4}, Index{12}}));  // behind the log
+}
+
 // A mend was under way when a new leader cut the damaged entries off and put its own in their place. What the
 // mend read is right and of no use: by it the core would give the new entries old terms, and a vote against
 // them.
