@@ -29,6 +29,19 @@ std::optional<StretchAsked> parse_stretch_name(std::string_view name) {
 }
 
 bool Stretch::take(const Slice& entries) {
+    const LogPoint before = at;
+    const size_t runs_before = runs.size(), configs_before = configs.size();
+    if (follow(entries)) {
+        pieces.push_back(entries);
+        return true;
+    }
+    at = before;
+    runs.resize(runs_before);
+    configs.resize(configs_before);
+    return false;
+}
+
+bool Stretch::follow(const Slice& entries) {
     EntryCursor cursor(entries.view());
     while (const EntryHeader* header = cursor.next()) {
         if (at.index >= to.index || check_follows(at, *header) != EntryFault::none ||
@@ -40,9 +53,7 @@ bool Stretch::take(const Slice& entries) {
         if (auto config = decode_configuration(at.index, cursor.body()))
             configs.push_back(std::move(*config));
     }
-    if (cursor.remaining() != 0 || (at.index == to.index && at != to)) return false;
-    pieces.push_back(entries);
-    return true;
+    return cursor.remaining() == 0 && (at.index != to.index || at == to);
 }
 
 Duration EntryFetch::patience() const {
@@ -64,8 +75,7 @@ void EntryFetch::hang_up() {
 }
 
 void EntryFetch::end(bool definite, std::string why) {
-    Ended ended{.whole = why.empty(), .definite = definite, .why = std::move(why), .stretch = {}};
-    if (ended.whole) ended.stretch = std::move(stretch_);
+    Ended ended{.whole = why.empty(), .definite = definite, .why = std::move(why), .stretch = *stretch_};
     hang_up();
     ended_ = std::move(ended);
 }

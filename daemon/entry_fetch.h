@@ -21,8 +21,12 @@ struct Stretch {
 
     Stretch(const LogPoint& from, const LogPoint& end) : at(from), to(end) {}
     bool whole() const { return at == to; }
-    /// False: they don't go on from here, end elsewhere or hold other bytes than their headers say.
+    /// False: they don't go on from here, end elsewhere or hold other bytes than their headers say; then
+    /// nothing is changed.
     bool take(const Slice& entries);
+
+private:
+    bool follow(const Slice& entries);
 };
 /// `entries-FIRST-LAST`
 std::string stretch_name(Index first, Index last);
@@ -43,7 +47,7 @@ public:
         bool whole = false;
         bool definite = false;  // it answered, and hasn't got them: no use to ask again soon
         std::string why;
-        std::optional<Stretch> stretch;  // whole
+        Stretch stretch;  // what is there of it now
     };
     std::optional<Ended> take_ended() { return std::exchange(ended_, std::nullopt); }
     void hang_up();

@@ -229,6 +229,13 @@ std::optional<uint32_t> Peers::features(NodeId id) const {
     return peer != nullptr && peer->linked ? std::optional(peer->features) : std::nullopt;
 }
 
+std::vector<NodeId> Peers::sources() const {
+    std::vector<NodeId> ids;
+    for (const Peer& peer : peers_)
+        if (peer.linked && !(peer.told.empty() && peer.address.empty())) ids.push_back(peer.id);
+    return ids;
+}
+
 bool Peers::linked(NodeId id) const {
     const Peer* peer = find(id);
     return peer != nullptr && peer->linked;

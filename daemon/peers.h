@@ -70,6 +70,8 @@ public:
     /// Sends to a peer; dropped when there is no link (Raft sends again).
     void send(NodeId to, const Slice& head, std::span<const Slice> entries = {});
     bool linked(NodeId peer) const;
+    /// All that are linked, members or let in, and whose address is known.
+    std::vector<NodeId> sources() const;
     uint64_t queued_bytes(NodeId peer) const;
     const std::optional<proto::Trailer>& trailer(NodeId peer) const;
     /// The newest feature level that the peer takes part in; nothing while it isn't linked.

@@ -45,6 +45,7 @@ void Repair::turn(Index committed) {
         fetch_.hang_up();
         (void)fetch_.take_ended();
         hole_.reset();
+        search_.reset();
         if (stage_ == Stage::fetching) stage_ = Stage::idle;
     }
     if (auto ended = fetch_.take_ended(); ended && stage_ == Stage::fetching) fetched(std::move(*ended));
@@ -88,8 +89,9 @@ Instant Repair::deadline() const {
 
 void Repair::begin(const wal::Hole& hole) {
     hole_ = hole;
-    said_.clear();
+    search_.reset();
     cannot_.clear();
+    furthest_ = hole.from;
     rounds_ = hopeless_ = 0;
     began_at_ = context_.now;
     source_ = {};
@@ -128,52 +130,67 @@ void Repair::read_done(const wal::ReadResult& result) {
         {.who = ReadFor::Who::repair});
 }
 
-/// One member after the other, each once a round.
+/// Who can be asked: also one that no configuration names which is known here.
+std::vector<NodeId> Repair::others() const { return peers_.sources(); }
+
+/// One member after the other, each once a round from every place that one of them got to.
 void Repair::fetch_next() {
-    bool all = true;
-    for (const auto& [id, info] : context_.members) {
-        if (id == context_.dir.identity.id || said_.contains(id)) continue;
-        if (!peers_.linked(id)) {
-            all = all && cannot_.contains(id);
-            continue;
-        }
-        source_ = id;
-        stage_ = Stage::fetching;
-        return fetch_.begin(id, Stretch(hole_->from, hole_->to));
+    if (!search_) {
+        search_.emplace(Stretch(hole_->from, hole_->to));
+        if (stretch_) search_->gave(context_.dir.identity.id, *stretch_);
+        sure_ = true;
     }
-    for (const auto& [id, definite] : said_) all = all && (definite || cannot_.contains(id));
+    if (auto next = search_->next(others())) {
+        source_ = *next;
+        stage_ = Stage::fetching;
+        return fetch_.begin(*next, search_->stretch());
+    }
+    bool all = sure_;
+    for (const auto& [id, info] : context_.members)
+        if (id != context_.dir.identity.id && !peers_.linked(id)) all = all && cannot_.contains(id);
+    if (search_->furthest().index > furthest_.index) furthest_ = search_->furthest();
+    search_.reset();
     hopeless_ = all ? hopeless_ + 1 : 0;
     round_over();
 }
 
+/// A configuration that stands in a hole may name members that nothing here knows of; but one of them was
+/// heard of, since they link before they count, and will link again.
+bool Repair::knows_others() const {
+    return context_.members.size() > 1 || !others().empty() || !context_.dir.boots.peers.empty();
+}
+
 void Repair::round_over() {
-    const bool alone = context_.members.size() < 2 && hopeless_ != 0;  // there is nobody else
-    if (alone || hopeless_ >= kHopelessRounds) give_up();
+    if ((!knows_others() && hopeless_ != 0) || hopeless_ >= kHopelessRounds) give_up();
     again_at_ = context_.now + kRepairAgainAfter * (1 << std::min(rounds_, kRepairAgainDoublings));
-    if (hopeless_ < kHopelessRounds) said_.clear();
     ++rounds_;
 }
 
 void Repair::give_up() {
     std::string who;
     for (const auto& [id, why] : cannot_) who += "; " + name_of(id) + ": " + why;
-    fatal(
-        ExitCode::damaged,
-        "entries " + std::to_string(raw(hole_->from.index) + 1) + " to " +
-            std::to_string(raw(hole_->to.index)) + " (records " + std::to_string(raw(hole_->from.lsn_next)) +
-            " to " + std::to_string(raw(hole_->to.lsn_next) - 1) +
-            ") are lost here and no other member has them: " + hole_->what + who +
-            " (hint: raftctl member replace gives this member a new data directory; when no member has them, "
-            "raftctl recover makes a new cluster of what is left)");
+    if (furthest_.index > hole_->from.index)
+        who += "; up to " + std::to_string(raw(furthest_.index)) + " they have them";
+    const std::string hint =
+        cannot_.empty() && knows_others()
+            ? "start the other members, which repair this one; when they are gone, "
+            : "raftctl member replace gives this member a new data directory; when no member has them, ";
+    fatal(ExitCode::damaged, "entries " + std::to_string(raw(furthest_.index) + 1) + " to " +
+                                 std::to_string(raw(hole_->to.index)) + " (records " +
+                                 std::to_string(raw(furthest_.lsn_next)) + " to " +
+                                 std::to_string(raw(hole_->to.lsn_next) - 1) + ") are lost here and " +
+                                 "no other member has them: " + hole_->what + who + " (hint: " + hint +
+                                 "raftctl recover makes a new cluster of what is left)");
 }
 
 void Repair::fetched(EntryFetch::Ended&& ended) {
     stage_ = Stage::idle;
-    if (ended.whole) return mend(std::move(*ended.stretch));
+    if (ended.whole) return mend(std::move(ended.stretch));
     context_.log(LogLevel::info, "repair_refused")("by", name_of(source_))("why", ended.why)(
         "first", raw(hole_->from.index) + 1)("last", raw(hole_->to.index));
     if (ended.definite) cannot_[source_] = ended.why;
-    said_[source_] = ended.definite;
+    sure_ = sure_ && cannot_.contains(source_);
+    search_->gave(source_, std::move(ended.stretch));
     fetch_next();
 }
 

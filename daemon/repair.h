@@ -14,6 +14,7 @@
 #include "daemon/alarms.h"
 #include "daemon/entry_fetch.h"
 #include "daemon/file_repair.h"
+#include "daemon/stretch_search.h"
 
 namespace raftd::daemon {
 
@@ -53,6 +54,8 @@ private:
     void mend(Stretch stretch);  // a copy: it may be stretch_ itself that is given
     void mended(const wal::Wal::Mended& done);
     bool same_hole() const;
+    std::vector<NodeId> others() const;
+    bool knows_others() const;
     std::string name_of(NodeId id) const;
     std::string file_of(const wal::Hole& hole) const;  // in the data directory
 
@@ -68,7 +71,9 @@ private:
     Stage stage_ = Stage::idle;
     std::optional<wal::Hole> hole_;         // being repaired
     std::optional<Stretch> stretch_;        // what is there of it
-    std::map<NodeId, bool> said_;           // in this round: answered, and no use to ask again soon
+    std::optional<StretchSearch> search_;   // in this round of asking everybody
+    bool sure_ = true;                      // nobody failed in it who may still have them
+    LogPoint furthest_{};                   // as far as anybody had them
     std::map<NodeId, std::string> cannot_;  // by their last answer: why
     uint32_t rounds_ = 0, hopeless_ = 0;
     Instant again_at_{}, survey_at_{}, began_at_{};

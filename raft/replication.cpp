@@ -170,8 +170,8 @@ void Core::State::on_append_ok(NodeId from, const msg::AppendOk& ok) {
                 // late.
                 if (to->match >= std::min(to->blocked_at, log.last()))
                     to->to_stream();
-                else if (now >= to->paused_until)
-                    to->probe_out = false;
+                else if (moved && now >= to->paused_until)
+                    to->probe_out = false;  // else with the next heartbeat: what it has it can't vouch for
             }
             break;
         case FollowerMode::stream: break;

@@ -2,6 +2,9 @@
 // and repaired from whoever has it; what nobody has ends the member, which says what is lost.
 #include <gtest/gtest.h>
 
+#include "raft/quorum.h"
+#include "sim/files.h"
+#include "snapshot/data_dir.h"
 #include "tests/support/group_places.h"
 #include "tests/support/sim_fixture.h"
 #include "tests/support/talker.h"
@@ -19,6 +22,13 @@ ClusterOptions options_for(bool archives) {
     options.buffer_bytes = 32u << 10;
     options.wal_keep_bytes = 1u << 30;
     options.state.archive = {.bytes = archives ? 16u << 10 : 1u << 30, .entries = archives ? 64u : 1u << 30};
+    return options;
+}
+
+/// A start reads all of it.
+ClusterOptions one_segment() {
+    ClusterOptions options = options_for(false);
+    options.segment_bytes = 8u << 20;
     return options;
 }
 
@@ -168,6 +178,26 @@ TEST(SimRepair, DamagedFilesOfTheSnapshotAreFetchedFromTheOthers) {
     world.expect_all_whole();
 }
 
+// One of two damaged files is damaged on all members: it waits, with the alarm, and holds up nothing.
+TEST(SimRepair, AFileThatNobodyHasHoldsUpNoOther) {
+    Rotting world(true);
+    const uint32_t member = world.follower();
+    const auto archives = world.cluster.node(member)->snapshot()->archives;
+    ASSERT_GT(archives.size(), 4u);
+    for (uint32_t i = 1; i <= 3; ++i) {
+        world.cluster.expect_damage(i);
+        ASSERT_TRUE(world.cluster.storage(i).flip_bit("/data/snapshot/" + archives[1].name(), 150, 3));
+    }
+    ASSERT_TRUE(world.cluster.storage(member).flip_bit("/data/snapshot/" + archives[3].name(), 150, 3));
+    world.begin_verify(member);
+    world.until([&] { return world.cluster.node(member)->repaired().files == 1; });
+    world.run_for(seconds(20));
+    EXPECT_EQ(world.cluster.node(member)->repaired().files, 1u);
+    for (uint32_t i = 1; i <= 3; ++i) EXPECT_TRUE(world.cluster.up(i));
+    EXPECT_TRUE(world.has_alarm(member, "damaged snapshot/" + archives[1].name()));
+    EXPECT_FALSE(world.has_alarm(member, "damaged snapshot/" + archives[3].name()));
+}
+
 // The one that gives a snapshot to another member finds out by that, and doesn't spread it.
 TEST(SimRepair, ADamagedArchiveIsNotGivenToAnother) {
     ClusterOptions options = options_for(true);
@@ -236,6 +266,113 @@ TEST(SimRepair, DamageOfAllMembersInDifferentPlaces) {
     for (uint32_t i = 1; i <= 3; ++i) world.until([&] { return world.whole(i); });
     world.until([&] { return world.leader() != 0; });
     world.expect_all_whole();
+}
+
+// A hole of two groups; each of the others has lost one of them, and they can't reach each other. What the
+// first one asked gives is gone on with by the second.
+TEST(SimRepair, WhatNobodyHasAloneIsPutTogether) {
+    Rotting world(one_segment());
+    world.cluster.comes_back = false;
+    for (uint32_t i = 1; i <= 3; ++i) {
+        world.cluster.stop(i);
+        world.until([&] { return !world.cluster.up(i); });
+    }
+    // The groups aren't the same on all: those that hold one entry, and those that hold the next but few.
+    const std::vector<GroupPlace> places = world.places(1);
+    const Index first = places[places.size() - 80].first;
+    const Index second = first + 30;
+    auto hurt = [&](uint32_t member, Index from, Index to) {
+        for (const GroupPlace& place : world.places(member))
+            if (place.last >= from && place.first <= to) world.hurt(member, place);
+    };
+    hurt(1, first, second);
+    hurt(2, second, second);
+    hurt(3, first, first);
+    world.network.cut(2, 3, true);
+    world.network.cut(3, 2, true);
+    world.cluster.comes_back = true;
+    for (uint32_t i = 1; i <= 3; ++i) world.cluster.start(i);
+    for (uint32_t i = 1; i <= 3; ++i) EXPECT_TRUE(world.cluster.node(i)->holed()) << i;
+    for (uint32_t i = 1; i <= 3; ++i) world.until([&] { return world.whole(i); });
+    world.network.cut(2, 3, false);
+    world.network.cut(3, 2, false);
+    world.until([&] { return world.leader() != 0; });
+    world.expect_all_whole();
+}
+
+// The configurations that named another member are damaged, so this one seems to be alone: it isn't, and
+// waits for the one that it heard of.
+TEST(SimRepair, AHoleMayHideWhoElseThereIs) {
+    ClusterOptions options = one_segment();
+    options.members = 1;
+    Rotting world(options);
+    SimFiles files(world.cluster.storage(1));
+    const auto dir = snapshot::inspect(files, Cluster::kDataDir);
+    ASSERT_TRUE(dir.has_value());
+    ASSERT_EQ(world.cluster.add(dir->current.genesis, "n2"), 2u);
+    world.cluster.start(2);
+    const Index alone = world.cluster.node(1)->core().last();
+    world.talker.be_client_of("n1");
+    auto answer = [&](const pb::Request& request) {
+        const uint32_t stream = world.talker.ask(request);
+        world.until([&] { return world.talker.heard.answers.contains(stream); });
+        return world.talker.heard.answers[stream].member_list();
+    };
+    pb::Request list, request;
+    list.mutable_list_members();
+    pb::ChangeMembers& change = *request.mutable_change_members();
+    const pb::MemberList before = answer(list);
+    change.set_expected_config_index(before.config_index());
+    *change.mutable_target() = before.members();
+    pb::MemberInfo& added = *change.add_target();
+    added.set_id(2), added.set_name("n2"), added.set_voter(false), added.set_promote(true);
+    added.set_peer(world.cluster.peer_address(2)), added.set_client(world.cluster.client_address(2));
+    EXPECT_EQ(answer(request).members_size(), 1);  // it begins
+    world.until([&] {
+        return raft::voters_of(world.cluster.node(1)->core().view().membership.members.now).size() == 2;
+    });
+    world.run_for(seconds(1));
+    world.stop(1);
+    world.stop(2);
+    for (const GroupPlace& place : world.places(1))
+        if (place.last > alone) world.hurt(1, place);
+    world.cluster.start(1);
+    ASSERT_TRUE(world.cluster.node(1)->holed());
+    ASSERT_EQ(world.cluster.node(1)->members().in_force().infos.size(), 1u);
+    world.run_for(seconds(2));
+    ASSERT_TRUE(world.cluster.up(1)) << world.cluster.last_end(1);
+    world.cluster.start(2);
+    world.until([&] { return world.whole(1); });
+    world.until([&] { return world.leader() != 0; });
+    world.expect_all_whole();
+}
+
+// A leader that was cut off has entries that nobody else has, and its hole begins before them: what the
+// others have fits before it and not behind. Up to where they part it is theirs too; nothing is dropped, and
+// it ends once all have said so.
+TEST(SimRepair, AHoleInWhichTheLogsPartEndsTheMemberAndDropsNothing) {
+    Rotting world(one_segment());
+    const uint32_t old = world.leader();
+    world.isolate(old, true);
+    world.until([&] { return world.leader() != old && world.leader() != 0; });
+    const Index end = world.cluster.node(old)->core().last(),
+                common = world.cluster.node(old)->core().commit();
+    ASSERT_GT(end, common + 2);
+    world.run_for(seconds(1));
+    world.stop(old);
+    for (const GroupPlace& place : world.places(old))
+        if (place.last >= common) world.hurt(old, place);
+    world.isolate(old, false);
+    world.cluster.start(old);
+    ASSERT_TRUE(world.cluster.node(old)->holed());
+    EXPECT_EQ(world.cluster.node(old)->core().last(), end);
+    world.until([&] {
+        EXPECT_TRUE(!world.cluster.up(old) || world.cluster.node(old)->core().last() == end);
+        return !world.cluster.up(old);
+    });
+    const std::string& line = world.cluster.last_end(old);
+    EXPECT_NE(line.find("no other member has them"), std::string::npos) << line;
+    EXPECT_NE(line.find("its entries don't fit the chain"), std::string::npos) << line;
 }
 
 // The same entries on all: nobody votes or acknowledges anything that rests on them, and each says what is
