@@ -190,6 +190,7 @@ int turn_until_stopped(const Arguments& arguments, io::asio::Loop& loop, daemon:
 }
 
 int run(const Arguments& arguments) {
+    io::asio::bound_heap();
     auto settings = conf::load_node_settings(arguments.config);
     if (!settings) return refuse(settings.error().what, settings.error().hint, ExitCode::usage);
     std::error_code ignored;

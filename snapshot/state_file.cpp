@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "base/check.h"
 #include "base/codec.h"
@@ -103,11 +104,13 @@ Result<StateFile> StateFile::open(io::Files& files, const std::string& dir, cons
     CHECK(EVP_Digest(content.data(), content.size(), hash.data(), nullptr, EVP_sha256(), nullptr) == 1);
     if (content.size() != info.bytes || hash != info.hash)
         return bad(path, 0, "not the bytes that the manifest names");
-    return parse(content, path);
+    return parse(std::move(content), path);
 }
 
-Result<StateFile> StateFile::parse(std::string_view content, const std::string& path) {
-    ByteReader reader(as_bytes(content));
+Result<StateFile> StateFile::parse(std::string content, const std::string& path) {
+    StateFile file;
+    file.content_ = std::move(content);
+    ByteReader reader(as_bytes(file.content_));
     const auto header = reader.get<StateFileHeader>();
     if (!reader.ok()) return bad(path, 0, "too short for a state file");
     if (header.magic_version != kStateFileMagic) {
@@ -118,26 +121,31 @@ Result<StateFile> StateFile::parse(std::string_view content, const std::string& 
                                         ", this version knows 1");
     }
     if (header.reserved != 0) return bad(path, 48, "bytes that are reserved aren't zero");
-    StateFile file;
     file.at_ = header.at;
+    std::optional<std::string_view> key_before;
     while (!reader.done()) {
-        const uint64_t offset = content.size() - reader.rest().size();
+        const uint64_t offset = file.content_.size() - reader.rest().size();
         const auto key_bytes = reader.get<uint32_t>(), value_bytes = reader.get<uint32_t>();
         if (key_bytes > kStateKeyBytesMax || value_bytes > kStateValueBytesMax)
             return bad(path, offset, "a key or value of impossible length");
-        const std::string key(as_text(reader.bytes(key_bytes)));
-        const ByteView value = reader.bytes(value_bytes);
+        const std::string_view key = as_text(reader.bytes(key_bytes));
+        reader.bytes(value_bytes);
         if (!reader.ok()) return bad(path, offset, "a key or value is cut off");
-        if (!file.keys_.empty() && file.keys_.rbegin()->first >= key)
-            return bad(path, offset, "a key is out of order");
-        file.keys_.emplace_hint(file.keys_.end(), key, as_text(value));
+        if (key_before && *key_before >= key) return bad(path, offset, "a key is out of order");
+        key_before = key;
     }
     return file;
 }
 
+/// The lengths were checked when it was opened.
 Result<void> StateFile::for_each(
     const std::function<void(std::string_view key, std::string_view value)>& visit) const {
-    for (const auto& [key, value] : keys_) visit(key, value);
+    ByteReader reader(as_bytes(content_).subspan(sizeof(StateFileHeader)));
+    while (!reader.done()) {
+        const auto key_bytes = reader.get<uint32_t>(), value_bytes = reader.get<uint32_t>();
+        const std::string_view key = as_text(reader.bytes(key_bytes));
+        visit(key, as_text(reader.bytes(value_bytes)));
+    }
     return {};
 }
 

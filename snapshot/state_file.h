@@ -3,7 +3,6 @@
 // Blocking: runs in jobs, or at a start.
 #pragma once
 
-#include <map>
 #include <string>
 
 #include "snapshot/archive.h"
@@ -44,7 +43,7 @@ public:
     /// order), too_new, io.
     static Result<StateFile> open(io::Files& files, const std::string& dir, const StateFileInfo& info);
     /// The same of bytes.
-    static Result<StateFile> parse(std::string_view content, const std::string& path);
+    static Result<StateFile> parse(std::string content, const std::string& path);
 
     const LogPoint& at() const { return at_; }
     Result<void> write(const StoreBatch&) override { return error(Errc::io, "a state file is only read"); }
@@ -56,7 +55,7 @@ public:
 
 private:
     LogPoint at_;
-    std::map<std::string, std::string> keys_;
+    std::string content_;  // of the file: it may be tens of MiB, so there is no other copy
 };
 
 }  // namespace raftd::snapshot

@@ -1,6 +1,7 @@
 #include "io/asio/process.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -83,6 +84,15 @@ void notify_service_manager(std::string_view state) {
     ::sendto(socket, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
              bytes);
     ::close(socket);
+}
+
+// Left to itself, malloc takes the largest piece that was ever freed for the usual size, and keeps twice as
+// much at the end of each thread's heap: a state of 32 MiB that was read once would stay for ever, in every
+// thread. What a log's chunk takes (1 MiB) is still kept at hand.
+void bound_heap() {
+    constexpr int kOwnMapping = 8 << 20, kKeptAtEnd = 8 << 20;
+    ::mallopt(M_MMAP_THRESHOLD, kOwnMapping);
+    ::mallopt(M_TRIM_THRESHOLD, kKeptAtEnd);
 }
 
 void raise_descriptor_limit() {

@@ -40,6 +40,8 @@ private:
 
 /// Tells a service manager, if there is one ($NOTIFY_SOCKET): `READY=1`, `STOPPING=1`, `STATUS=...`.
 void notify_service_manager(std::string_view state);
+/// Keeps the heap from holding what was needed for a moment: once at the start, before any thread is made.
+void bound_heap();
 /// Raises the soft limit of open files to the hard one.
 void raise_descriptor_limit();
 /// True when standard error is that file.

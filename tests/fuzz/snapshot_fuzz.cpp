@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
             __builtin_trap();
         return 0;
     }
-    auto file = StateFile::parse(bytes, "state");
+    auto file = StateFile::parse(std::string(bytes), "state");
     if (!file) return 0;
     raftd::fakes::MemoryFiles files;
     files.make_dir("/s");

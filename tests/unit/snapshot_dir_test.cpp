@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "base/checksum.h"
 #include "tests/support/memory_files.h"
 #include "tests/support/memory_store.h"
@@ -135,6 +137,24 @@ TEST_F(StateFileTest, IsRefusedWithAnyOtherByte) {
         (void)StateFile::parse(whole.substr(0, at), "x");
     }
     EXPECT_EQ(StateFile::open(files, "/s", {"state-34", 1, {}}).error().code, Errc::not_found);
+}
+
+// A state of tens of MiB is read at any time, by a scrub or for another member: the file's bytes once, and no
+// second copy of them beside.
+TEST_F(StateFileTest, IsHeldOnceWhileItIsRead) {
+    for (int i = 0; i < 512; ++i) store.keys["a/" + std::to_string(1000 + i)] = std::string(128u << 10, 'x');
+    info = *write_state_file(files, "/s", {Index{33}, Term{2}, 5, Lsn{9}, 7}, store);
+    const auto in_status = [](const std::string& name) {
+        std::ifstream status("/proc/self/status");
+        for (std::string line; std::getline(status, line);)
+            if (line.starts_with(name)) return std::stoull(line.substr(name.size())) << 10;
+        return 0ull;
+    };
+    ASSERT_TRUE(std::ofstream("/proc/self/clear_refs") << "5") << "the peak can't be begun anew";
+    const auto before = in_status("VmRSS:");
+    auto file = StateFile::open(files, "/s", info);
+    ASSERT_TRUE(file) << file.error().what;
+    EXPECT_LT(in_status("VmHWM:"), before + info.bytes * 3 / 2);
 }
 
 TEST_F(StateFileTest, BoundsItsLengthsAndWantsOrder) {
