@@ -58,6 +58,7 @@ std::vector<NamedCounter> named(const Counters& c, const wal::Counters& w) {
             {"peer_frames_bad", c.peer_frames_bad},
             {"archived_bytes", c.archived_bytes},
             {"archive_yields", c.archive_yields},
+            {"files_sent_bytes", c.files_sent_bytes},
             {"scrub_passes", c.scrub_passes},
             {"scrub_percent", c.scrub_percent},
             {"scrub_bytes", c.scrub_bytes},

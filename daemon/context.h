@@ -43,7 +43,7 @@ struct Counters {
     uint64_t appends_repeated = 0;
     uint64_t tail_bytes = 0, tail_frames = 0;
     uint64_t peer_messages_in = 0, peer_messages_out = 0, peer_frames_bad = 0;
-    uint64_t archived_bytes = 0, archive_yields = 0;
+    uint64_t archived_bytes = 0, archive_yields = 0, files_sent_bytes = 0;
     uint64_t scrub_passes = 0, scrub_percent = 0, scrub_bytes = 0, scrub_damages = 0;
     uint64_t repaired_holes = 0, repaired_entries = 0, repaired_files = 0;
     uint64_t log_reads = 0, late_sends = 0, chain_mismatches = 0, elections = 0;

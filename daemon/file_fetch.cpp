@@ -84,7 +84,7 @@ void FileFetch::bulk(const Peers::Bulk& change) {
 void FileFetch::ask_manifest() {
     CHECK(up_ && !busy());
     manifest_asked_ = true;
-    ask(0, 0, {});
+    ask(0, 0, {}, part_bytes());
 }
 
 void FileFetch::fetch(std::string name, const std::map<std::string, uint64_t>& parts) {
@@ -92,14 +92,17 @@ void FileFetch::fetch(std::string name, const std::map<std::string, uint64_t>& p
     name_ = std::move(name);
     parts_ = parts;
     tag_ = file_bytes_ = asked_upto_ = got_upto_ = written_upto_ = 0;
-    ask(0, 0, name_);  // its answer says which file it is; what is there already is not asked for again
-    asked_upto_ = part_bytes();
+    // The answer says which file it is; of one that may be gone on with, nothing else is wanted of it.
+    const auto begun = parts_.lower_bound(name_ + ".");
+    probing_ = begun != parts_.end() && begun->first.starts_with(name_ + ".");
+    ask(0, 0, name_, probing_ ? 1 : part_bytes());
+    if (!probing_) asked_upto_ = part_bytes();
 }
 
-void FileFetch::ask(uint64_t offset, uint64_t tag, std::string_view name) {
+void FileFetch::ask(uint64_t offset, uint64_t tag, std::string_view name, uint32_t bytes_max) {
     proto::FileAsk ask{};
     ask.size = sizeof ask;
-    ask.bytes_max = part_bytes();
+    ask.bytes_max = bytes_max;
     ask.request = ++request_last_;
     ask.offset = offset;
     ask.tag = tag;
@@ -117,7 +120,7 @@ void FileFetch::ask_more() {
         if (rate_at_ > context_.now) return;
         const double wait = 1e9 * static_cast<double>(part_bytes()) / static_cast<double>(rate);
         rate_at_ = std::max(rate_at_, context_.now - kRateSlack) + Duration{static_cast<int64_t>(wait)};
-        ask(asked_upto_, tag_, name_);
+        ask(asked_upto_, tag_, name_, part_bytes());
         asked_upto_ += part_bytes();
     }
 }
@@ -150,17 +153,17 @@ void FileFetch::first_part(const proto::FilePart& part) {
     tag_ = part.tag;
     file_bytes_ = part.file_bytes;
     auto there = parts_.find(name_ + "." + to_hex(tag_) + ".part");
-    if (there == parts_.end() || there->second < part_bytes() || there->second > file_bytes_) return;
+    if (!probing_ || there == parts_.end() || there->second > file_bytes_) return;
     got_upto_ = written_upto_ = asked_upto_ = there->second;
 }
 
 void FileFetch::part(const proto::FilePart& part, const Slice& bytes) {
     const bool first = tag_ == 0;
     if (first) first_part(part);
-    const bool skipped = first && got_upto_ != 0;
+    const bool skipped = first && probing_;
     if (part.tag != tag_ || part.file_bytes != file_bytes_ || (!skipped && part.offset != got_upto_))
         return end(Ended::How::failed, "parts of different files");
-    const uint64_t wanted = std::min<uint64_t>(part_bytes(), file_bytes_ - part.offset);
+    const uint64_t wanted = std::min<uint64_t>(skipped ? 1 : part_bytes(), file_bytes_ - part.offset);
     if (bytes.size() != wanted || file_bytes_ == 0)
         return end(Ended::How::failed, "a part of another length");
     if (!skipped) {

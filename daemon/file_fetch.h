@@ -63,7 +63,7 @@ public:
 private:
     struct WriteJob;
     void ask_more();
-    void ask(uint64_t offset, uint64_t tag, std::string_view name);
+    void ask(uint64_t offset, uint64_t tag, std::string_view name, uint32_t bytes_max);
     void part(const proto::FilePart& part, const Slice& bytes);
     void first_part(const proto::FilePart& part);
     void end(Ended::How how, std::string text = {});
@@ -78,6 +78,7 @@ private:
     NodeId source_{};
     io::ConnId conn_ = io::kNoConn;
     bool up_ = false, heard_ = false, manifest_asked_ = false;
+    bool probing_ = false;                   // the first answer is only to say which file it is
     std::string name_;                       // of the file being fetched; empty: none
     std::map<std::string, uint64_t> parts_;  // of this file, by tag: what is there of it
     uint64_t tag_ = 0, file_bytes_ = 0;      // tag 0: the first part hasn't come

@@ -137,6 +137,7 @@ void FileServer::completed(io::Completed& done) {
     found->second.reading = false;
     job.part.request = job.ask.request;
     job.part.offset = job.ask.offset;
+    if (!name_in(job.ask).empty()) context_.counters.files_sent_bytes += job.bytes;
     answer(job.conn, job.part, job.into.part(0, job.bytes));
     read_next(job.conn, found->second);
 }

@@ -182,8 +182,35 @@ TEST(SimCatchUp, FromWhereverItStands) {
     EXPECT_GE(installed, 30u);
 }
 
+/// Bytes of a snapshot's files: what the others have sent, and what this member has of them, in parts too.
+struct Transfer {
+    CatchUp& cluster;
+    const uint32_t member;
+    uint64_t before = 0;  // what it had at first
+
+    Transfer(CatchUp& of, uint32_t to) : cluster(of), member(to) { before = here(); }
+    uint64_t here() const {
+        uint64_t bytes = 0;
+        const SimStorage& storage = cluster.cluster.storage(member);
+        for (const std::string& path : storage.paths())
+            if (path.ends_with(".part") || path.ends_with(".zst") || path.find("/state-") != path.npos)
+                bytes += storage.size_of(path);
+        return bytes - before;
+    }
+    uint64_t sent() const {
+        uint64_t bytes = 0;
+        for (uint32_t i = 1; i <= cluster.cluster.count(); ++i) {
+            const std::string text = cluster.cluster.up(i) ? cluster.cluster.node(i)->dump() : "";
+            const size_t at = text.find("files_sent_bytes=");
+            if (i != member && at != text.npos) bytes += std::stoull(text.substr(at + 17));
+        }
+        return bytes;
+    }
+};
+
 // An archive of many parts, and a member that is killed in the middle of it again and again: each time at
-// most what was under way is sent once more (and the first part of the file, which says whose it is).
+// most what was under way is sent once more, and one byte of each file that was begun, whose answer says
+// which one it is: the state's, which waits for the archives, and the archive's.
 TEST(SimCatchUp, AnInterruptedTransferSendsNothingWholeAgain) {
     ClusterOptions options = no_log_kept();
     options.state.archive = {.bytes = 256u << 10, .entries = 65'536};
@@ -193,8 +220,9 @@ TEST(SimCatchUp, AnInterruptedTransferSendsNothingWholeAgain) {
     cluster.fall_behind(member);
     cluster.writer->set_appending(false);
     cluster.run_for(seconds(3));
-    uint64_t parts = 0;
-    std::map<std::string, uint64_t> sizes;
+    Transfer transfer(cluster, member);
+    constexpr uint64_t kFilesBegun = 2;
+    uint64_t parts = 0, again = 0;
     cluster.cluster.truth().on_frame = [&](uint32_t, uint32_t to, const std::string& text) {
         if (to == member && text.starts_with("file-part")) ++parts;
     };
@@ -204,11 +232,15 @@ TEST(SimCatchUp, AnInterruptedTransferSendsNothingWholeAgain) {
         const uint64_t before = parts;
         cluster.until([&] { return parts >= before + 40 || cluster.installed() != 0; });
         if (cluster.installed() != 0) break;
+        const uint64_t lost = transfer.sent() - transfer.here() - again;
+        EXPECT_LE(lost, daemon::FileFetch::kPartsMax * options.transfer_part_bytes + kFilesBegun);
+        again += lost;
         cluster.cluster.kill(member);
         ++kills;
         cluster.run_for(milliseconds(50));
         cluster.cluster.start(member);
     }
+    EXPECT_LE(transfer.sent(), transfer.here() + again + kFilesBegun) << "after the last kill";
     cluster.expect_all_equal();
     EXPECT_GE(kills, 3u);
     uint64_t bytes = 0, files = 1;
