@@ -112,6 +112,9 @@ target_link_libraries(bench_long_log PRIVATE raftd_long_log)
 # Random reads over one connection of the client's library.
 add_executable(bench_reads EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/reads_main.cpp)
 target_link_libraries(bench_reads PRIVATE raftd_client_asio raftd_long_log)
+# One thread's rate of archiving, for scripts/bench --what snapshots.
+add_executable(bench_archive EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/archive.cpp)
+target_link_libraries(bench_archive PRIVATE raftd_snapshot raftd_asio)
 
 # Golden scripts over bare cores: tests/scenarios/raft/README.md.
 add_test(NAME scenario.raft COMMAND test_raft --gtest_brief=1 --gtest_filter=*RaftScript*)
