@@ -25,6 +25,8 @@ constexpr Alarm kAlarms[] = {
      "raftctl verify --deep says which members differ; nothing is removed meanwhile"},
     {"damaged", "has a file that isn't what it was",
      "the others have the same entries: raftctl member replace makes the member anew from them"},
+    {"repair_waits", "has a damaged file, and no room to write it anew",
+     "make room on its disk; the repair goes on by itself"},
     {"frozen", "compacts and removes nothing for a while, so its disk fills", "raftctl thaw ends that"},
     {"state_store", "can't write its replicated state's store; nothing is lost, the log has it all",
      "make room on its disk, and look at its permissions: raftctl doctor"},

@@ -13,9 +13,10 @@ constexpr std::string_view kKinds[] = {
     "freeze_over",     "frozen",           "handed_over",     "history_differs",
     "hold_over",       "log_damaged",      "members_change",  "peer_linked",
     "peer_lost",       "peer_refused",     "recovered",       "refused_by_peer",
-    "removed",         "repair_begun",     "repaired",        "scrub_done",
-    "states_differ",   "stopping",         "thawed",          "trimmed",
-    "verify_begun",    "verify_damage",    "verify_done",
+    "removed",         "repair_begun",     "repair_failed",   "repair_waits",
+    "repaired",        "scrub_done",       "states_differ",   "stopping",
+    "thawed",          "trimmed",          "verify_begun",    "verify_damage",
+    "verify_done",
 };
 static_assert(std::is_sorted(std::begin(kKinds), std::end(kKinds)));
 

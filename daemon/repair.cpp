@@ -51,8 +51,22 @@ void Repair::turn(Index committed) {
     if (auto ended = fetch_.take_ended(); ended && stage_ == Stage::fetching) fetched(std::move(*ended));
     if (stage_ != Stage::idle || wal_.holes().empty() || context_.now < again_at_ || context_.stopping)
         return;
+    if (!hole_ && !has_room()) return wait_longer();
     if (!hole_) return begin(wal_.holes().front());
     fetch_next();
+}
+
+/// Nothing is fetched that couldn't be written.
+bool Repair::has_room() {
+    const bool room = wal_.room_to_mend(wal_.holes().front());
+    if (!room && !no_room_)
+        context_.log(LogLevel::warn, "repair_waits")("file", file_of(wal_.holes().front()))("why", "no room");
+    no_room_ = !room;
+    return room;
+}
+
+void Repair::wait_longer() {
+    again_at_ = context_.now + kRepairAgainAfter * (1 << std::min(failures_++, kRepairAgainDoublings));
 }
 
 /// What a reader stumbled over is looked at from end to end, once in a while: it may be read again and again.
@@ -206,7 +220,7 @@ void Repair::mended(const wal::Wal::Mended& done) {
     stretch_->pieces.clear();
     const bool still = same_hole();
     if (!done.failure.empty()) {
-        again_at_ = context_.now + kRepairAgainAfter * (1 << std::min(rounds_++, kRepairAgainDoublings));
+        wait_longer();
         context_.log(LogLevel::warn, "repair_failed")("why", done.failure);
         hole_.reset();
         return;
@@ -222,6 +236,7 @@ void Repair::mended(const wal::Wal::Mended& done) {
             for (Configuration& config : stretch_->configs) replica_.members().insert(std::move(config));
         }
     }
+    failures_ = 0;
     ++context_.counters.repaired_holes;
     context_.counters.repaired_entries += hole_->to.index - hole_->from.index;
     const std::string file = file_of(*hole_);
@@ -258,6 +273,7 @@ void Repair::add_alarms(std::vector<std::string>& alarms) const {
     };
     for (const std::string& name : files_.names()) add("damaged snapshot/" + name);
     for (const wal::Hole& hole : wal_.holes()) add("damaged " + file_of(hole));
+    if (no_room_ && !wal_.holes().empty()) add("repair_waits " + file_of(wal_.holes().front()));
 }
 
 }  // namespace raftd::daemon

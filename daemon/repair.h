@@ -51,6 +51,8 @@ private:
     void fetched(EntryFetch::Ended&& ended);
     void round_over();
     void give_up();
+    bool has_room();
+    void wait_longer();
     void mend(Stretch stretch);  // a copy: it may be stretch_ itself that is given
     void mended(const wal::Wal::Mended& done);
     bool same_hole() const;
@@ -78,6 +80,8 @@ private:
     uint32_t rounds_ = 0, hopeless_ = 0;
     Instant again_at_{}, survey_at_{}, began_at_{};
     std::vector<std::string> whole_files_;
+    uint32_t failures_ = 0;  // in a row: mends that failed, or weren't begun for want of room
+    bool no_room_ = false;
     NodeId source_{};  // 0: this member itself
 };
 

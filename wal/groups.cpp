@@ -10,10 +10,16 @@ Error damaged_at(const std::string& path, uint64_t offset, const std::string& wh
         "look with `raftctl debug wal " + path + "`; if it can't be put back, `raftctl member replace`");
 }
 
-namespace {
+GroupsWalk::GroupsWalk(std::string path, const SegmentHeader& header, const KnownBounds& bounds)
+    : path_(std::move(path)), key_{header.segment_id, header.salt}, bounds_(bounds) {
+    found_.end.log = header.base;
+    found_.hard = header.hard;
+}
 
-std::string describe(const GroupSeen& seen, const ScanPoint& at) {
-    std::string group = "group " + std::to_string(at.last_group + 1) + " ";
+std::string GroupsWalk::place() const { return path_ + " at byte " + std::to_string(found_.end.offset); }
+
+std::string GroupsWalk::describe(const GroupSeen& seen) const {
+    std::string group = "group " + std::to_string(found_.end.last_group + 1) + " ";
     switch (seen.place) {
         case Place::zero: return group + "is missing (zeros)";
         case Place::bad_header: return group + "has a damaged header";
@@ -26,106 +32,139 @@ std::string describe(const GroupSeen& seen, const ScanPoint& at) {
     return group;
 }
 
-void take(GroupsFound& found, const GroupSeen& seen) {
+void GroupsWalk::take(const GroupSeen& seen) {
     const GroupHeader& header = seen.header;
-    found.last_group_closes = header.entry_count == 0 && header.hard.state == found.hard.state;
-    if (header.hard.number > found.hard.number) found.hard = header.hard;
-    found.entries += header.entry_count;
-    found.end = {header.file_offset + header.group_bytes, header.group_number, seen.after};
+    found_.last_group_closes = header.entry_count == 0 && header.hard.state == found_.hard.state;
+    if (header.hard.number > found_.hard.number) found_.hard = header.hard;
+    found_.entries += header.entry_count;
+    found_.end = {header.file_offset + header.group_bytes, header.group_number, seen.after};
 }
 
-/// The damaged stretch at the scan's end, when the log is known on both sides of it.
-std::optional<Hole> hole_at(const GroupsFound& found, const GroupSeen& seen,
-                            const std::optional<GroupHeader>& later, const KnownBounds& bounds) {
+/// The successor goes on here, or before: whatever entries were lost, it had cut them off; and its header
+/// repeats the hard state.
+bool GroupsWalk::is_cut_off(const GroupSeen& seen) const {
     const bool placed = seen.place != Place::misplaced && seen.place != Place::good;
-    if (!bounds.holes || !placed) return std::nullopt;
+    return placed && bounds_.log && bounds_.log->index <= found_.end.log.index;
+}
+
+/// The damaged stretch at the walk's place, when the log is known on both sides of it.
+std::optional<Hole> GroupsWalk::hole_at(const GroupSeen& seen,
+                                        const std::optional<GroupHeader>& later) const {
+    const bool placed = seen.place != Place::misplaced && seen.place != Place::good;
+    if (!bounds_.holes || !placed) return std::nullopt;
     Hole hole;
-    hole.from = found.end.log;
-    hole.offset = found.end.offset;
+    hole.segment_id = key_.id;
+    hole.from = found_.end.log;
+    hole.offset = found_.end.offset;
     if (later) {
         // What a later group repeats, or contradicts, is no gap in numbers.
-        if (later->group_number <= found.end.last_group + 1 || later->hard.number <= found.hard.number)
+        if (later->group_number <= found_.end.last_group + 1 || later->hard.number <= found_.hard.number)
             return std::nullopt;
         hole.to = later->before;
         hole.end_offset = later->file_offset;
-    } else if (bounds.log) {
-        hole.to = *bounds.log;
-        hole.end_offset = bounds.end;
+    } else if (bounds_.log) {
+        hole.to = *bounds_.log;
+        hole.end_offset = bounds_.end;
     }
     const bool between = hole.to.index > hole.from.index && hole.to.term >= hole.from.term &&
                          hole.to.lsn_next >= hole.from.lsn_next &&
                          hole.to.timestamp_ms >= hole.from.timestamp_ms;
     if (!between) return std::nullopt;
-    hole.group_number = found.end.last_group + 1;
-    hole.hard_number = found.hard.number;
-    hole.hard = found.hard.state;
+    hole.group_number = found_.end.last_group + 1;
+    hole.hard_number = found_.hard.number;
+    hole.hard = found_.hard.state;
+    hole.what = place() + ": " + describe(seen);
     return hole;
 }
 
-void step_over(GroupsFound& found, Hole hole, const std::optional<GroupHeader>& later) {
-    found.end = {hole.end_offset, later ? later->group_number - 1 : hole.group_number, hole.to};
-    found.index.cut_after(hole.from.index);  // entries before the first bad one of its group
-    found.index.note_gap(hole.from, hole.to);
-    found.holes.push_back(std::move(hole));
+void GroupsWalk::step_over(Hole hole, const std::optional<GroupHeader>& later) {
+    found_.end = {hole.end_offset, later ? later->group_number - 1 : hole.group_number, hole.to};
+    found_.index.cut_after(hole.from.index);  // entries before the first bad one of its group
+    found_.index.note_gap(hole.from, hole.to);
+    found_.holes.push_back(std::move(hole));
 }
 
-}  // namespace
+void GroupsWalk::pass_over(uint64_t to, std::string note) {
+    found_.notes.push_back(std::move(note));
+    found_.needless.push_back({found_.end.offset, to});
+    found_.index.cut_after(found_.end.log.index);
+    found_.end.offset = to;
+}
+
+Result<bool> GroupsWalk::judge(GroupOutcome outcome, const GroupSeen& seen,
+                               const std::optional<GroupHeader>& later) {
+    ScanPoint& at = found_.end;
+    switch (outcome) {
+        case GroupOutcome::take: take(seen); return false;
+        case GroupOutcome::skip:
+            pass_over(later->file_offset, place() + ": " + describe(seen) +
+                                              "; it held no entries and a later one repeats its vote");
+            at.last_group = later->group_number - 1;
+            return false;
+        case GroupOutcome::torn:
+            if (seen.place == Place::bad_entries && seen.header.hard.number > found_.hard.number) {
+                found_.hard = seen.header.hard;
+                found_.hard_is_torn = true;
+            }
+            [[fallthrough]];
+        case GroupOutcome::end: found_.index.cut_after(at.log.index); return true;
+        case GroupOutcome::damaged: break;
+    }
+    return damaged_at(path_, at.offset, describe(seen));
+}
+
+/// One group, or one stretch of damage.
+Result<bool> GroupsWalk::next(FileWindow& window) {
+    const ScanPoint& at = found_.end;
+    if (bounds_.open && at.offset >= bounds_.end) return true;
+    const KnownEnd end = bounds_.end == 0           ? KnownEnd::none
+                         : at.offset >= bounds_.end ? KnownEnd::here
+                                                    : KnownEnd::further;
+    const GroupSeen seen = read_group(window, key_, at, &found_.index);
+    std::optional<GroupHeader> later;
+    if (seen.place != Place::good && end != KnownEnd::here)
+        later =
+            find_later_group(window, key_, at.offset, bounds_.end != 0 ? bounds_.end : window.file_bytes(),
+                             bounds_.end != 0 ? nullptr : &found_.zeros_from);
+    const int unreadable = window.error();
+    const uint64_t unreadable_at = window.error_offset();
+    window.forgive();
+    const Later witness = !later ? Later::none : follows(*later, at) ? Later::follows : Later::witness;
+    const GroupOutcome outcome = decide_group(seen.place, witness, end);
+    const std::string why = unreadable != 0 ? std::string(", ") + std::strerror(unreadable) : "";
+    if (outcome == GroupOutcome::damaged && is_cut_off(seen)) {
+        pass_over(bounds_.end, place() + ": " + describe(seen) + why + "; the segment behind had cut it off");
+        return true;
+    }
+    if (outcome == GroupOutcome::damaged) {
+        if (std::optional<Hole> hole = hole_at(seen, later)) {
+            hole->what += why;
+            step_over(std::move(*hole), later);
+            return false;
+        }
+    }
+    // What can't be read isn't judged, unless it makes no difference.
+    if (unreadable != 0 && outcome != GroupOutcome::skip)
+        return damaged_at(path_, unreadable_at, std::string("can't be read: ") + std::strerror(unreadable));
+    return judge(outcome, seen, later);
+}
+
+Result<bool> GroupsWalk::go_on(FileWindow& window, uint64_t bytes) {
+    const uint64_t began = found_.end.offset;
+    do {
+        TRY(ended, next(window));
+        if (ended) return true;
+    } while (found_.end.offset - began < bytes);
+    return false;
+}
 
 Result<GroupsFound> find_groups(FileWindow& window, const std::string& path, const SegmentHeader& header,
                                 const KnownBounds& bounds, std::vector<std::string>& notes) {
-    SegmentKey key{header.segment_id, header.salt};
-    GroupsFound found;
-    found.end.log = header.base;
-    found.hard = header.hard;
-    const uint64_t known_end = bounds.end;
-    for (;;) {
-        ScanPoint& at = found.end;
-        if (bounds.open && at.offset >= known_end) return found;
-        KnownEnd end = known_end == 0           ? KnownEnd::none
-                       : at.offset >= known_end ? KnownEnd::here
-                                                : KnownEnd::further;
-        GroupSeen seen = read_group(window, key, at, &found.index);
-        std::optional<GroupHeader> later;
-        if (seen.place != Place::good && end != KnownEnd::here)
-            later = find_later_group(window, key, at.offset, known_end != 0 ? known_end : window.file_bytes(),
-                                     known_end != 0 ? nullptr : &found.zeros_from);
-        const int unreadable = window.error();
-        const uint64_t unreadable_at = window.error_offset();
-        window.forgive();
-        Later witness = !later ? Later::none : follows(*later, at) ? Later::follows : Later::witness;
-        const GroupOutcome outcome = decide_group(seen.place, witness, end);
-        if (outcome == GroupOutcome::damaged) {
-            if (std::optional<Hole> hole = hole_at(found, seen, later, bounds)) {
-                hole->segment_id = key.id;
-                hole->what = path + " at byte " + std::to_string(at.offset) + ": " + describe(seen, at);
-                if (unreadable != 0) hole->what += std::string(", ") + std::strerror(unreadable);
-                step_over(found, std::move(*hole), later);
-                continue;
-            }
-        }
-        // What can't be read isn't judged.
-        if (unreadable != 0)
-            return damaged_at(path, unreadable_at,
-                              std::string("can't be read: ") + std::strerror(unreadable));
-        switch (outcome) {
-            case GroupOutcome::take: take(found, seen); break;
-            case GroupOutcome::skip:
-                notes.push_back(path + " at byte " + std::to_string(at.offset) + ": " + describe(seen, at) +
-                                "; it held no entries and a later one repeats its vote");
-                at.offset = later->file_offset;
-                at.last_group = later->group_number - 1;
-                break;
-            case GroupOutcome::torn:
-                if (seen.place == Place::bad_entries && seen.header.hard.number > found.hard.number) {
-                    found.hard = seen.header.hard;
-                    found.hard_is_torn = true;
-                }
-                found.index.cut_after(at.log.index);
-                return found;
-            case GroupOutcome::end: found.index.cut_after(at.log.index); return found;
-            case GroupOutcome::damaged: return damaged_at(path, at.offset, describe(seen, at));
-        }
-    }
+    GroupsWalk walk(path, header, bounds);
+    TRY_VOID(walk.go_on(window, UINT64_MAX));
+    GroupsFound found = std::move(walk.found());
+    notes.insert(notes.end(), found.notes.begin(), found.notes.end());
+    return found;
 }
 
 }  // namespace raftd::wal

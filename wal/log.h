@@ -46,6 +46,7 @@ public:
     const std::vector<Hole>& holes() const override { return holes_; }
     void survey(Index index) override;
     void mend(const Hole& hole, std::vector<Slice> entries) override;
+    bool room_to_mend(const Hole& hole) const override;
     bool mending() const override { return mending_.has_value(); }
     std::optional<Mended> take_mended() override { return std::exchange(mended_, std::nullopt); }
     LogPoint base() const override;
@@ -142,11 +143,12 @@ private:
 
     // holes.cpp
     void survey_done(io::Completed& done);
-    void learn(std::vector<Hole>& found);
+    void learn(const std::vector<Hole>& found);
     void advance_mending();
     void mend_done(io::Completed& done);
     void end_mending(std::string failure);
     void clip_holes();
+    const Segment* segment_of(uint64_t id) const;
     Segment* segment_of(uint64_t id);
     Successor successor_of(const Segment& segment) const;
     bool holed(const Segment& segment) const;

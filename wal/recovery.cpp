@@ -87,10 +87,9 @@ private:
     std::vector<FileFound*> log_;   // the segments, in order
     std::vector<FileFound*> void_;  // segments of a log that was replaced, oldest first
     std::vector<std::string> remove_;
-    std::vector<SegmentIndex> indexes_;  // of log_
-    bool hard_is_torn_ = false;
-    uint64_t zeros_from_ = UINT64_MAX;  // in the last segment, as its scan saw
-    bool scanned_ = false;              // the last sealed segment looked at, which has holes
+    std::vector<SegmentIndex> indexes_;            // of log_
+    bool hard_is_torn_ = false, scanned_ = false;  // scanned: the last sealed one looked at, which has holes
+    uint64_t zeros_from_ = UINT64_MAX;             // in the last segment, as its scan saw
 };
 
 /// What is in the page cache may be what the disk never got (after a failed sync pages count as clean):
@@ -354,9 +353,11 @@ Result<void> Recovery::read_segment(size_t i) {
     }
     into_.report.bytes_read += window.bytes_read();
     segment.logical_end = segment.end;
-    bool reaches =
-        next == nullptr || next->header.base.index < segment.end.index || next->header.base == segment.end;
-    if (!reaches) return damaged_at(next->path, 0, "the segment begins behind the end of the one before it");
+    size_t later =
+        i + 1;  // not always the next one: mended behind two cuts, it ends where the second goes on
+    while (later < log_.size() && !segment.joins(log_[later]->header.base)) ++later;
+    if (next != nullptr && later == log_.size())
+        return damaged_at(next->path, 0, "the segment begins behind the end of the one before it");
     cut_segments(found_.segments, segment.base);
     found_.segments.push_back(segment);
     indexes_.push_back(std::move(index));

@@ -48,6 +48,8 @@ struct Segment {
     FooterPlace footer;  // of a sealed one
     bool sealed = false;
 
+    /// A segment with this base goes on in it, or right behind it.
+    bool joins(const LogPoint& next) const { return next.index < end.index || next == end; }
     bool holds(Index index) const { return index > base.index && index <= logical_end.index; }
 };
 

@@ -158,6 +158,8 @@ public:
     /// written anew beside the old file and renamed over it. Requires: !mending(). Ends in take_mended().
     virtual void mend(const Hole& hole, std::vector<Slice> entries) = 0;
     virtual bool mending() const = 0;
+    /// Whether the disk has room for the new file beside the reserve. Without it a mend fails at once.
+    virtual bool room_to_mend(const Hole& hole) const = 0;
     struct Mended {
         Hole hole;
         std::string failure;  // empty: it is whole again

@@ -401,5 +401,34 @@ TEST(SimRepair, WhatNobodyHasEndsTheMembersAndSaysWhatIsLost) {
     }
 }
 
+// A segment is written anew beside the damaged one: without room for that nothing is even fetched, the alarm
+// says so, less and less often is it looked at, and the repair goes on by itself.
+TEST(SimRepair, WithoutRoomARepairWaits) {
+    Rotting world;
+    const uint32_t member = world.follower();
+    world.stop(member);
+    const std::vector<GroupPlace> places = world.places(member);
+    ASSERT_FALSE(places[places.size() - 2].sealed);
+    world.hurt(member, places[places.size() - 2]);
+    SimStorage& disk = world.cluster.storage(member);
+    uint64_t looks = 0;
+    disk.fault = [&](uint64_t, const DiskCall& call) {
+        looks += call.path.ends_with(".mend");
+        return Verdict{};
+    };
+    disk.set_room(160u << 10);  // wanted: the file, the segment behind it, and the reserve, of 64 KiB each
+    world.cluster.start(member);
+    world.until([&] { return world.cluster.up(member) && world.cluster.node(member)->holed(); });
+    world.until([&] { return world.has_alarm(member, "repair_waits"); });
+    world.run_for(seconds(3));
+    EXPECT_EQ(looks, 0u);
+    EXPECT_TRUE(world.cluster.node(member)->holed());
+    disk.set_capacity(UINT64_MAX);
+    world.until([&] { return world.whole(member); });
+    EXPECT_FALSE(world.has_alarm(member, "repair_waits"));
+    EXPECT_GT(looks, 0u);
+    world.expect_all_whole();
+}
+
 }  // namespace
 }  // namespace raftd::sim

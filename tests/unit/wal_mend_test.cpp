@@ -1,50 +1,10 @@
 // Holes (H3): damage in the middle of a log, with both ends known. The log keeps its end, hands out nothing
 // that is damaged, and takes the entries back from whoever has them: into a new file that replaces the old.
 #include "tests/support/group_places.h"
-#include "tests/support/wal_rig.h"
+#include "tests/support/mend_rig.h"
 
 namespace raftd::wal {
 namespace {
-
-/// Several segments, several terms, a cut, and a closing marker behind it all.
-void make_log(WalRig& rig) {
-    rig.options.holes = true;
-    rig.init();
-    ASSERT_TRUE(rig.start()) << rig.why();
-    for (uint64_t term = 1; term <= 4; ++term) {
-        const HardState hard{Term{term}, NodeId{1}};
-        const uint64_t keep = rig.model.log().size() - (term == 3 ? 2 : 0);
-        ASSERT_TRUE(rig.until_durable(rig.write(keep, 5, hard)));
-        for (int i = 0; i < 12; ++i) ASSERT_TRUE(rig.until_durable(rig.append(6, 900)));
-    }
-    rig.until_quiet();
-    rig.crash(sim::CrashPolicy::keep_all());
-}
-
-/// From the model, as another member would give them.
-std::vector<Slice> entries_of(const WalRig& rig, const Hole& hole) {
-    std::vector<Slice> slices;
-    for (uint64_t i = raw(hole.from.index) + 1; i <= raw(hole.to.index); ++i)
-        slices.push_back(Slice::copy_of(rig.model.entries.at(rig.model.at(i).chain)));
-    return slices;
-}
-
-/// True: no hole is left.
-bool mend_all(WalRig& rig) {
-    while (!rig.wal->holes().empty()) {
-        const Hole hole = rig.wal->holes().front();
-        EXPECT_EQ(rig.model.at(raw(hole.from.index)), hole.from);
-        EXPECT_EQ(rig.model.at(raw(hole.to.index)), hole.to);
-        if (!rig.world->machine().run([&] { rig.wal->mend(hole, entries_of(rig, hole)); })) return false;
-        std::optional<Wal::Mended> done;
-        rig.arm();
-        while (!(done = rig.wal->take_mended()))
-            if (!rig.world->step()) return false;
-        EXPECT_EQ(done->failure, "");
-        if (!done->failure.empty()) return false;
-    }
-    return true;
-}
 
 /// The log as the model has it, but for what is in holes, and behind them in the same file.
 void expect_readable(WalRig& rig) {
@@ -64,29 +24,10 @@ void expect_readable(WalRig& rig) {
     }
 }
 
-struct Damaged {
-    WalRig rig;
-    uint64_t holes = 0;
-    bool open(const WalRig& made, const std::function<void(sim::SimStorage&)>& hurt) {
-        rig.options = made.options;
-        rig.storage = made.storage;
-        rig.model = made.model;
-        rig.skip_ids(1000);
-        hurt(rig.storage);
-        if (!rig.start_unchecked()) return false;
-        EXPECT_EQ(rig.found.last, rig.model.end());
-        EXPECT_EQ(rig.found.hard, rig.model.asked.back().hard);
-        // Nothing has been asked for since the start.
-        rig.model.asked = {{rig.model.acked, rig.found.hard, {}, rig.model.log()}};
-        holes = rig.wal->holes().size();
-        return true;
-    }
-};
-
 class WalMend : public testing::Test {
 protected:
     WalRig made_{3};
-    void SetUp() override { make_log(made_); }
+    void SetUp() override { make_long_log(made_); }
 };
 
 // Every group with entries, damaged in its header or in an entry, wherever it stands: in sealed segments
