@@ -23,6 +23,7 @@ raftd_fuzz(settings raftd_conf)
 raftd_fuzz(producer raftd_daemon)
 raftd_fuzz(state raftd_daemon)
 raftd_fuzz(retention raftd_daemon)
+raftd_fuzz(wal raftd_wal)
 raftd_fuzz(archive raftd_snapshot)
 raftd_fuzz(snapshot raftd_snapshot)
 set(RAFTD_FUZZ_BYTES_MAX 16384)  # of a tar most is zeros

@@ -16,7 +16,6 @@ using sim::SimStorage;
 using sim::Verdict;
 
 constexpr int kStartsCutMax = 3;
-constexpr uint64_t kStartCallsMax = 25;  // of a start, that may be cut
 
 bool changes(const DiskCall& call) {
     switch (call.op) {
@@ -88,7 +87,8 @@ Recording record(const Script& script, uint64_t forgotten, uint64_t seed) {
 
 class Judge {
 public:
-    Judge(Life& life, uint64_t seed, Tally& tally) : life_(life), random_(seed), tally_(tally) {}
+    Judge(Life& life, const Script& script, uint64_t seed, Tally& tally)
+        : life_(life), start_calls_(script.start_calls), random_(seed), tally_(tally) {}
 
     void run() {
         ++tally_.lives;
@@ -113,7 +113,7 @@ private:
     /// A start, which is itself cut now and then.
     void start() {
         for (int i = 0; i < kStartsCutMax && random_.chance(0.4) && !failed(); ++i) {
-            const uint64_t cut = life_.disk().calls() + 1 + random_.below(kStartCallsMax);
+            const uint64_t cut = life_.disk().calls() + 1 + random_.below(start_calls_);
             life_.disk().fault = [cut](uint64_t number, const DiskCall&) {
                 return Verdict{0, number == cut};
             };
@@ -129,6 +129,7 @@ private:
     }
 
     Life& life_;
+    const uint64_t start_calls_;
     Random random_;
     Tally& tally_;
 };
@@ -144,12 +145,13 @@ void guarded(const Part& part) {
 }
 
 /// One disk of the moment; false: it has no other.
-bool judge_next(Moment& moment, uint64_t seed, Tally& tally, const std::function<bool()>& failed) {
+bool judge_next(Moment& moment, const Script& script, uint64_t seed, Tally& tally,
+                const std::function<bool()>& failed) {
     std::unique_ptr<Life> life = moment.life->copy();
     if (!moment.disks->next(life->disk())) return false;
     ++tally.disks;
     guarded([&] {
-        Judge judge(*life, seed, tally);
+        Judge judge(*life, script, seed, tally);
         judge.failed = failed;
         judge.run();
     });
@@ -169,7 +171,7 @@ void judge_all(const Script& script, Recording& recording, const Options& option
             Moment& moment = recording.moments[options.backwards ? last - i : i];
             SCOPED_TRACE(script.name + ", power cut before call " + std::to_string(moment.call) + " (" +
                          moment.what + "), disk " + std::to_string(tally.disks));
-            more |= judge_next(moment, options.seed + tally.disks, tally, failed);
+            more |= judge_next(moment, script, options.seed + tally.disks, tally, failed);
             if (failed()) return;
         }
     }

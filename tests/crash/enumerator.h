@@ -35,7 +35,8 @@ struct Script {
     std::string name;
     std::function<std::unique_ptr<Life>()> prepare;  // up and running; what this does isn't looked at
     std::function<void(Life&)> run;
-    double cost = 1;  // of a disk, against those of the log: so many fewer are made
+    double cost = 1;            // of a disk, against those of the log: so many fewer are made
+    uint64_t start_calls = 25;  // among the first of these calls to the disk a start is cut
 };
 
 struct Options {

@@ -110,6 +110,7 @@ Script truncate_script() {
         rig.append(2);
         ASSERT_TRUE(rig.until_durable(rig.write(4, 0, {Term{4}, NodeId{}})));
         ASSERT_TRUE(rig.until_durable(rig.write(2, 2, {Term{5}, NodeId{1}})));
+        rig.until_quiet();
         ASSERT_TRUE(rig.until_durable(rig.write(0, 2, {Term{6}, NodeId{1}})));
         rig.until_quiet();
     });
@@ -214,7 +215,8 @@ TEST(CrashLog, NoSyncCanBeForgotten) {
             markers += what == "group", names += what == "name";
             EXPECT_NE(what, "header") << script.name << " " << sync.path;
         }
-        EXPECT_LE(markers, 1u) << script.name;
+        // That one cuts two groups off before anybody heard that they are durable, and is idle twice.
+        EXPECT_LE(markers, script.name == "truncate" ? 4u : 1u) << script.name;
         EXPECT_LE(names, 1u) << script.name;
         syncs += found.syncs, noticed += found.syncs - found.unnoticed.size();
     }

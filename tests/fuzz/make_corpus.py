@@ -110,6 +110,31 @@ def boots():
     return struct.pack("<IIQQQQQQQQ", BOOTS_MAGIC, 2, 7, 70, 1, 2, 5, 50, 1, 60)
 
 
+def identity():
+    """Without the checksum, which the target adds."""
+    return (b'format = 1\ncluster_id = "%032x"\ncluster_name = "demo"\nid = 1\nname = "n1"\nincarnation = "%032x"\n'
+            % (7, 5))
+
+
+def change(file, block, within, how, value):
+    """One change of a log as tests/fuzz/wal_fuzz.cpp reads it; how: 0 zeros, 1 another block, 2 bits."""
+    return struct.pack("<BBHBB", file, block, within, how, value)
+
+
+def group(entries, count):
+    """A group header of 128 bytes (docs/formats.md) whose magic, place and checksum the target puts right."""
+    head = struct.pack("<QQQQQ", 0, 1, 2, 0, 1) + struct.pack("<QQQ", 5, 1, 1)
+    head += struct.pack("<QQQQQ", 0, 0, 0, 1, 0) + struct.pack("<QIIQ", 0, count, 0, 0)
+    return head + entries
+
+
+def footer():
+    head = struct.pack("<QQ", 0x0178_6469_6c61_7772, 1) + struct.pack("<QQQQQ", 9, 1, 77, 10, 1000)
+    head += struct.pack("<IIII", 1, 1, 1, 0)
+    mark = struct.pack("<QQQQQQQ", 0, 0, 0, 1, 0, 8320, 8192)
+    return head + mark + struct.pack("<QQ", 1, 1) + struct.pack("<QQQ", 4, 9000, 6)
+
+
 def state_file():
     head = struct.pack("<Q", 0x0165746174737372) + struct.pack("<QQQQQ", 20, 2, 3, 21, 4) + bytes(8)
     return head + b"".join(struct.pack("<II", len(k), len(v)) + k + v for k, v in ((b"f", b"x"), (b"u/7", b"")))
@@ -128,6 +153,12 @@ def main():
         "snapshot/genesis": b"\x02" + genesis(False),
         "snapshot/genesis_restored": b"\x02" + genesis(True),
         "snapshot/boots": b"\x03" + boots(),
+        "snapshot/identity": b"\x04" + identity(),
+        "wal/lost_groups": b"\x00" + change(0, 4, 60, 2, 8) + change(1, 5, 0, 0, 0) + change(0, 1, 40, 2, 1),
+        "wal/misplaced_block": b"\x00" + change(2, 3, 0, 1, 4),
+        "wal/headers": b"\x01" + change(0, 0, 32, 2, 1) + change(1, 1, 16, 2, 1) + change(1, 2, 100, 2, 3),
+        "wal/group": b"\x02" + group(entry(2, b"", 0, 1) + entry(1, body, count, 2), 2),
+        "wal/footer": b"\x03" + footer(),
         "save/as_it_is": b"\x00" + golden("save.hex"),
         "save/sums_put_right": b"\x01" + golden("save.hex"),
         "frame/append": frame(32, struct.pack("<IIQ", 112, 0, 0) + draft),

@@ -1,7 +1,9 @@
-// Any bytes as a snapshot's manifest, a state file, a genesis, or `boots`, by the first byte: refused, or the
-// same bytes again.
+// Any bytes as a snapshot's manifest, a state file, a genesis, `boots` or `identity.toml`, by the first byte:
+// refused, or the same bytes again.
 #include "base/checksum.h"
+#include "base/uuid.h"
 #include "snapshot/boots.h"
+#include "snapshot/identity.h"
 #include "snapshot/snapshot_dir.h"
 #include "tests/support/memory_files.h"
 
@@ -19,6 +21,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (data[0] == 2) {
         auto genesis = parse_manifest(bytes);
         if (genesis && encode_manifest(*genesis) != bytes) __builtin_trap();
+        return 0;
+    }
+    if (data[0] == 4) {
+        std::string whole(bytes);  // with its sum put right
+        whole += "checksum = \"" + to_hex(checksum(as_bytes(whole))) + "\"\n";
+        auto identity = parse_identity(whole);
+        if (!identity) return 0;
+        auto again = parse_identity(encode_identity(*identity));
+        if (!again || again->id != identity->id || again->cluster_id != identity->cluster_id ||
+            again->incarnation != identity->incarnation)
+            __builtin_trap();
         return 0;
     }
     if (data[0] == 3) {
