@@ -16,6 +16,7 @@ raftd_sim_test(churn sim-short 300 raftsim --profile churn --seeds 200 --changes
 raftd_sim_test(churn_long sim-long 900
                raftsim --profile churn --seed 1001 --seeds 500 --changes-min 5000 --ledger ${changes})
 raftd_sim_test(install sim-short 300 raftsim --profile install --seeds 200)
+raftd_sim_test(restored sim-short 300 raftsim --profile restored --seeds 30)
 raftd_sim_test(quiet sim-short 120 raftsim --profile quiet --seeds 5)
 raftd_sim_test(speed sim-short 300 raftsim --profile speed --time 300 --speed-min ${speed_min})
 set_tests_properties(sim.speed PROPERTIES RUN_SERIAL TRUE)

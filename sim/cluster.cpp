@@ -3,28 +3,12 @@
 #include <cstdio>
 #include <set>
 
-#include "base/features.h"
 #include "wal/wal.h"
 
 namespace raftd::sim {
 namespace {
 
 constexpr uint64_t kRecordBytesMax = 32u << 10;  // no client here makes larger ones
-
-snapshot::Manifest make_manifest(const ClusterOptions& options) {
-    const uint32_t count = options.members;
-    snapshot::Manifest manifest;
-    manifest.cluster_id = {0x5eed, count};
-    manifest.cluster_name = "simulated";
-    manifest.feature_level = feature_level_max();
-    for (uint32_t i = 1; i <= count; ++i) {
-        std::string name = Cluster::name_of(i);
-        manifest.members.push_back({NodeId{i}, name, name + ":7001", name + ":7002",
-                                    snapshot::genesis_incarnation(manifest.cluster_id, NodeId{i}), false,
-                                    i <= options.priorities.size() ? options.priorities[i - 1] : uint8_t{0}});
-    }
-    return manifest;
-}
 
 }  // namespace
 
@@ -47,7 +31,7 @@ struct Cluster::Process {
 };
 
 Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& reached,
-                 const ClusterOptions& options)
+                 const ClusterOptions& options, const snapshot::Manifest& genesis, uint32_t former)
     : kernel_(kernel),
       actor_(kernel.add(this)),
       network_(network),
@@ -55,10 +39,11 @@ Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& rea
       reached_(reached),
       options_(options),
       random_(kernel.random.next()),
-      manifest_(make_manifest(options)),
+      manifest_(genesis),
+      former_(former),
       // What is on its way to a member may be half of in_flight_bytes_max when it becomes a voter, and what
       // the leader appends in the same turn comes to it; an entry takes 96 bytes at least.
-      truth_(kernel, options.members, snapshot::genesis_point(manifest_),
+      truth_(kernel, former + options.members, snapshot::genesis_point(manifest_),
              daemon::genesis_configuration(manifest_), options.in_flight_bytes_max / 96, reached) {
     members_.push_back(nullptr);
     network_.watcher = &truth_;
@@ -70,11 +55,15 @@ Cluster::Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& rea
             auto name = [](uint32_t host) { return (host > 100 ? "c" : "n") + std::to_string(host % 100); };
             trace_.line(kernel_.now(), name(to), "<- " + name(from) + " " + text);
         };
-    for (const snapshot::GenesisMember& member : manifest_.members) {
-        members_.push_back(std::make_unique<Member>());
-        members_.back()->name = member.name;
-        make_data_dir(count(), manifest_, member.incarnation);
-    }
+}
+
+void Cluster::add_machine(const std::string& member_name, Incarnation incarnation) {
+    members_.push_back(std::make_unique<Member>());
+    Member& member = *members_.back();
+    member.name = member_name;
+    member.incarnation = incarnation;
+    member.peer = name_of(count()) + ":7001";
+    truth_.log_time.add(member.clock);
 }
 
 Cluster::~Cluster() {
@@ -91,7 +80,7 @@ std::vector<std::string> Cluster::settled_addresses() const {
 
 std::vector<std::string> Cluster::names() const {
     std::vector<std::string> names;
-    for (uint32_t i = 1; i <= count(); ++i) names.push_back(name_of(i));
+    for (uint32_t i = former_ + 1; i <= count(); ++i) names.push_back(name_of(i));
     return names;
 }
 
@@ -99,33 +88,20 @@ wal::Options Cluster::wal_options(uint32_t member) const {
     return {.dir = std::string(kDataDir) + "/wal",
             .cluster_id = manifest_.cluster_id,
             .incarnation = members_[member]->incarnation,
-            .base = snapshot::genesis_point(manifest_),
+            .base = member > former_ + options_.members ? snapshot::empty_base(manifest_)
+                                                        : snapshot::genesis_point(manifest_),
             .first_segment_bytes = options_.segment_bytes,
             .segment_bytes = options_.segment_bytes,
             .disk_free_reserve = 0,
             .salt_seed = member};
 }
 
-/// As init and `member add` do.
-void Cluster::make_data_dir(uint32_t number, const snapshot::Manifest& genesis, Incarnation incarnation) {
-    Member& member = *members_[number];
-    member.incarnation = incarnation;
-    member.peer = name_of(number) + ":7001";
-    truth_.log_time.add(member.clock);
-    SimFiles files(member.storage);
-    snapshot::Identity identity{genesis.cluster_id, genesis.cluster_name, NodeId{number}, member.name,
-                                incarnation};
-    CHECK(snapshot::create(files, kDataDir, genesis, identity).has_value());
-    CHECK(wal::create_first(files, wal_options(number)).has_value());
-    CHECK(!member.storage.has_unsynced());  // it ends with everything synced
-}
-
 uint32_t Cluster::add(const snapshot::Manifest& genesis, const std::string& member_name) {
     CHECK(snapshot::encode_manifest(genesis) == snapshot::encode_manifest(manifest_));
-    members_.push_back(std::make_unique<Member>());
-    members_.back()->name = member_name;
+    const Incarnation incarnation{random_.next(), random_.next()};
+    add_machine(member_name, incarnation);
     truth_.add_member();
-    make_data_dir(count(), genesis, {random_.next(), random_.next()});
+    make_data_dir(count(), genesis, incarnation);
     trace(count(), "made for " + member_name);
     return count();
 }

@@ -46,6 +46,9 @@ class Cluster : public Actor {
 public:
     Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& reached,
             const ClusterOptions& options);
+    /// Restored from a save of a cluster of members 1 to `former`: its own have the numbers behind them.
+    Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& reached,
+            const ClusterOptions& options, const std::string& save, uint32_t former);
     ~Cluster() override;
 
     static constexpr const char* kDataDir = "/data";
@@ -145,7 +148,11 @@ private:
         uint32_t refusals = 0;  // of those runs
     };
 
+    Cluster(Kernel& kernel, SimNetwork& network, Trace& trace, Reached& reached,
+            const ClusterOptions& options, const snapshot::Manifest& genesis, uint32_t former);
     void make_data_dir(uint32_t number, const snapshot::Manifest& genesis, Incarnation incarnation);
+    void make_restored_dir(uint32_t number, const std::string& save);
+    void add_machine(const std::string& member_name, Incarnation incarnation);
     wal::Options wal_options(uint32_t member) const;
     void open_node(uint32_t number, Process& process);
     void note_address(uint32_t number, const daemon::Node& node);
@@ -165,6 +172,7 @@ private:
     ClusterOptions options_;
     Random random_;
     snapshot::Manifest manifest_;
+    uint32_t former_;  // numbers of the cluster before: none of these machines is there
     std::vector<std::unique_ptr<Member>> members_;  // [0] unused
     Truth truth_;
     uint64_t restarts_ = 0;

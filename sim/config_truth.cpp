@@ -42,10 +42,10 @@ bool disjoint(const Membership& a, const Membership& b) {
 
 ConfigTruth::ConfigTruth(const daemon::Configuration& genesis, uint64_t chain, Reached& reached)
     : reached_(reached), settled_{0}, stacks_(1), before_(1) {
-    ConfigEntry first{.index = 0, .chain = chain, .what = genesis};
+    ConfigEntry first{.index = raw(genesis.index), .chain = chain, .what = genesis};
     for (const Member& member : genesis.membership.now) first.ids_upto = std::max(first.ids_upto, member.id);
     all_.push_back(std::move(first));
-    known_[{0, chain}] = 0;
+    known_[{raw(genesis.index), chain}] = 0;
 }
 
 void ConfigTruth::add_member() {
@@ -92,7 +92,7 @@ bool ConfigTruth::majority(const Membership& membership, const std::function<boo
 size_t ConfigTruth::cut(uint32_t member, uint64_t keep) {
     std::vector<Ref>& stack = stacks_[member];
     const size_t held = stack.size();
-    while (all_[stack.back()].index > keep) stack.pop_back();
+    while (stack.size() > 1 && all_[stack.back()].index > keep) stack.pop_back();
     return held - stack.size();
 }
 

@@ -3,8 +3,8 @@
 namespace raftd::sim {
 namespace {
 
-constexpr std::string_view kProfiles[] = {"swarm", "quiet",  "crash", "disk",   "network",
-                                          "speed", "damage", "churn", "install"};
+constexpr std::string_view kProfiles[] = {"swarm", "quiet",  "crash", "disk",    "network",
+                                          "speed", "damage", "churn", "install", "restored"};
 
 Duration draw_time(Random& random, Duration low, Duration high) {
     return {
@@ -48,10 +48,12 @@ void draw_clients(Random& random, ClientLoad& load) {
 void draw_groups(Random& random, Profile profile, Knobs& knobs) {
     switch (profile) {
         case Profile::swarm:
+        case Profile::restored:
             knobs.network = random.chance(0.5), knobs.topology = random.chance(0.5),
             knobs.process = random.chance(0.5);
             knobs.disk = random.chance(0.5), knobs.time = random.chance(0.5),
             knobs.clients_move = random.chance(0.5), knobs.damage = random.chance(0.4);
+            knobs.damage = knobs.damage && profile != Profile::restored;
             // Damage may hit a minority, of members that stay.
             knobs.churn = !knobs.damage && random.chance(0.5);
             break;
@@ -126,6 +128,15 @@ void draw_keeping(Knobs& knobs, Profile profile, uint64_t seed) {
     knobs.keeping_every = draw_time(random, milliseconds(300), seconds(4));
 }
 
+/// From a generator of its own, too. Damage hits a minority of all machines, and the former ones are no more.
+void draw_former(Knobs& knobs, Profile profile, uint64_t seed) {
+    Random random(seed ^ 0xf0e3e1);
+    const double chance = profile == Profile::restored ? 1 : profile == Profile::swarm ? 0.06 : 0;
+    const bool on = random.chance(chance) && !knobs.damage;
+    const auto members = static_cast<uint32_t>(random.between(1, 3));
+    if (on) knobs.former_members = members;
+}
+
 }  // namespace
 
 std::optional<Profile> parse_profile(std::string_view text) {
@@ -166,6 +177,7 @@ Knobs Knobs::draw(uint64_t seed, Profile profile, uint32_t members, std::optiona
     if (length) knobs.length = *length;
     draw_archives(knobs, profile, seed);
     draw_keeping(knobs, profile, seed);
+    draw_former(knobs, profile, seed);
     return knobs;
 }
 
@@ -216,6 +228,7 @@ std::string Knobs::text() const {
     if (churn)
         number("every_s", static_cast<double>(change_every_min.ns) / 5e8), number("operators", operators),
             number("strike", strike_chance);
+    number("restored_from", former_members);
     flag("[keeping]", keeping);
     if (keeping) number("every_s", static_cast<double>(keeping_every.ns) / 1e9);
     flag("[damage]", damage);

@@ -20,7 +20,8 @@ struct Knobs {
              time_every = seconds(20), clients_every = seconds(20), damage_every = seconds(5);
     bool keeping = false;  // somebody trims, holds, puts checkpoints and saves
     Duration keeping_every = seconds(2);
-    uint32_t operators = 1;  // who change the members, one change each per one to three times this
+    uint32_t former_members = 0;  // of the cluster whose save this one begins with; 0: it begins with nothing
+    uint32_t operators = 1;       // who change the members, one change each per one to three times this
     Duration change_every_min = milliseconds(1700);
     double strike_chance = 0.15;  // that a step of a change is followed by a crash
     double power_share = 0.5;     // of the ends of processes: power cut rather than kill

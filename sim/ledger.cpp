@@ -107,11 +107,22 @@ void Ledger::unknown(RecordId first, uint32_t count) {
     reached_.hit(Reach::append_unknown);
 }
 
+void Ledger::take_over(const std::vector<RecordId>& records) {
+    for (const RecordId& id : records) {
+        place(id, raw(acked_end_), "saved");
+        sent(id).fate = Fate::acked;
+        former_from_ = std::min(former_from_, id.client);
+        acked_end_ = acked_end_ + 1;
+    }
+}
+
 void Ledger::delivered(Lsn lsn, ByteView record) {
     RecordId id;
     if (!decode(record, id))
         violated("the record at LSN " + std::to_string(raw(lsn)) + " isn't what any client sent");
     Sent& it = sent(id);
+    if (id.client >= former_from_ && it.lsn != raw(lsn))
+        violated(text(id) + " of another cluster stands at LSN " + std::to_string(raw(lsn)));
     if (it.fate == Fate::refused)
         violated(text(id) + " was refused and stands at LSN " + std::to_string(raw(lsn)));
     if (it.fate == Fate::unknown && it.lsn == 0) reached_.hit(Reach::append_unknown_landed);

@@ -25,6 +25,8 @@ public:
 
     Ledger(const Truth& truth, Reached& reached) : truth_(truth), reached_(reached) {}
 
+    /// Begins with these records, of clients of another cluster, from LSN 1 on: none of theirs may follow.
+    void take_over(const std::vector<RecordId>& records);
     /// A record of `bytes` (at least kBytesMin) that says who it is.
     static void encode(RecordId id, MutableBytes into);
     static bool decode(ByteView record, RecordId& id);
@@ -59,6 +61,7 @@ private:
     Reached& reached_;
     std::vector<std::vector<Sent>> clients_;  // [client][seq]
     std::vector<RecordId> places_;            // by LSN; client 0: not known yet
+    uint32_t former_from_ = UINT32_MAX;       // clients with these numbers are the other cluster's
     Lsn acked_end_{1};
     uint64_t acked_ = 0;
 };

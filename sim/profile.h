@@ -7,7 +7,7 @@
 
 namespace raftd::sim {
 
-enum class Profile : uint8_t { swarm, quiet, crash, disk, network, speed, damage, churn, install };
+enum class Profile : uint8_t { swarm, quiet, crash, disk, network, speed, damage, churn, install, restored };
 std::optional<Profile> parse_profile(std::string_view text);
 std::string_view text_of(Profile profile);
 

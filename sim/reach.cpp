@@ -23,6 +23,7 @@ constexpr In kDisk = only({Profile::swarm, Profile::disk});
 constexpr In kNetwork = only({Profile::swarm, Profile::network});
 constexpr In kChurn = only({Profile::churn});
 constexpr In kInstall = only({Profile::install});
+constexpr In kRestored = only({Profile::swarm, Profile::restored});
 constexpr In kDamage = only({Profile::swarm, Profile::damage});
 
 struct Point {
@@ -108,6 +109,8 @@ constexpr Point kPoints[] = {
     {"checkpoint_put", kSwarm},
     {"saved", kSwarm},
     {"read_trimmed", kSwarm},
+    {"restored", kRestored},
+    {"other_cluster_told", kRestored},
 };
 static_assert(std::size(kPoints) == kReachCount);
 

@@ -85,12 +85,14 @@ enum class Reach : uint8_t {
     core_extended,      // a healed majority needed more members, for a configuration not committed
     archives_compared,  // of two members, with the same range
     snapshot_installed,
-    trimmed,         // as somebody asked
-    trim_held,       // came less far than asked, for a cursor or a checkpoint
-    hold_kept,       // a cursor's hold was acknowledged
-    checkpoint_put,  // whole
-    saved,           // a snapshot, to one file
-    read_trimmed,    // a reader was told that its record is gone
+    trimmed,             // as somebody asked
+    trim_held,           // came less far than asked, for a cursor or a checkpoint
+    hold_kept,           // a cursor's hold was acknowledged
+    checkpoint_put,      // whole
+    saved,               // a snapshot, to one file
+    read_trimmed,        // a reader was told that its record is gone
+    restored,            // the cluster began with the save of another
+    other_cluster_told,  // to somebody who knows that one
     count_,
 };
 inline constexpr size_t kReachCount = static_cast<size_t>(Reach::count_);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/churn.h"
+#include "sim/former.h"
 #include "sim/keeper.h"
 #include "sim/progress.h"
 
@@ -29,6 +30,7 @@ public:
 
 private:
     void set_up();
+    void live_before();
     void live_through_faults();
     void converge(const std::set<uint32_t>& core, const char* what);
     bool agree(const std::set<uint32_t>& core) const;
@@ -47,6 +49,7 @@ private:
     Trace trace_;
     Kernel kernel_;
     SimNetwork network_;
+    std::unique_ptr<Former> former_;  // of some runs
     std::unique_ptr<Cluster> cluster_;
     std::unique_ptr<Ledger> ledger_;
     std::vector<std::unique_ptr<SimClient>> clients_;
@@ -68,9 +71,12 @@ void Trial::wait_for(Duration within, const std::string& what, Done&& done) {
 }
 
 void Trial::set_up() {
+    if (knobs_.former_members != 0) live_before();
+    if (!cluster_)
+        cluster_ = std::make_unique<Cluster>(kernel_, network_, trace_, result.reached, knobs_.cluster);
     network_.model = knobs_.net;
-    cluster_ = std::make_unique<Cluster>(kernel_, network_, trace_, result.reached, knobs_.cluster);
     ledger_ = std::make_unique<Ledger>(cluster_->truth(), result.reached);
+    if (former_) ledger_->take_over(former_->records());
     for (uint32_t i = 1; i <= knobs_.clients; ++i) {
         ClientLoad load = knobs_.load;
         if (i <= knobs_.shared_names) load.producer = "shared";  // the first two, or none
@@ -91,6 +97,17 @@ void Trial::set_up() {
     for (uint32_t i = 1; i <= cluster_->count(); ++i)
         cluster_->start_in(i, Duration{static_cast<int64_t>(kernel_.random.below(500'000'000))});
     for (auto& client : clients_) client->start();
+}
+
+/// The cluster is restored from the save of another, whose clients go on and know nothing of it.
+void Trial::live_before() {
+    former_ = std::make_unique<Former>(kernel_, network_, trace_, result.reached, knobs_.cluster,
+                                       knobs_.former_members, knobs_.cluster.members);
+    if (!former_->live()) stuck("the former cluster takes no snapshot");
+    former_->end();
+    cluster_ = std::make_unique<Cluster>(kernel_, network_, trace_, result.reached, knobs_.cluster,
+                                         former_->save(), former_->members());
+    result.reached.hit(Reach::restored);
 }
 
 void Trial::live_through_faults() {
@@ -271,6 +288,8 @@ void Trial::run() {
     read_whole(all);
     ledger_->check_complete(cluster_->truth().committed_lsn_end());
     stay_calm();
+    if (former_ && !former_->nothing_landed())
+        throw Violation(Ending::correctness, "an append to the former cluster was acknowledged by this one");
     for (uint32_t i : all) {
         const daemon::Node& node = *cluster_->node(i);
         if (node.state().applied() != node.core().commit()) stuck("the replicated state isn't up to date");

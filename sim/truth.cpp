@@ -21,13 +21,19 @@ Truth::Truth(Kernel& kernel, uint32_t count, const LogPoint& base, const daemon:
       base_(base),
       lag_max_(lag_max),
       members_(1),
-      versions_(1),
-      committed_{base.chain},
+      versions_(raw(base.index) + 1),
+      committed_(raw(base.index) + 1),
       reads_(0) {
-    CHECK(base.index == Index{0});  // runs begin with a genesis
-    versions_[0].push_back({base.term, base.chain, 0, base.lsn_next, base.timestamp_ms, kernel.now()});
+    // Of a restored cluster nothing is known below the entry that it begins behind, and nothing asked.
+    versions_[0].push_back({Term{}, base.chain, 0, Lsn{1}, 0, kernel.now()});
+    versions_.back() = {{base.term, base.chain, 0, base.lsn_next, base.timestamp_ms, kernel.now()}};
+    committed_[0] = committed_.back() = base.chain;
     lsn_end_ = base.lsn_next;
-    while (count-- > 0) add_member();
+    // Who joins a restored cluster later begins before that entry, with nothing.
+    while (count-- > 0) {
+        add_member();
+        members_.back().chains.resize(raw(base.index) + 1, base.chain);
+    }
 }
 
 void Truth::add_member() {

@@ -89,7 +89,7 @@ private:
     };
     struct Member {
         bool alive = false, stale = false;
-        std::vector<uint64_t> chains;  // of its log, by index; [0] is the base
+        std::vector<uint64_t> chains;  // of its log, by index, from that of the base on
         // Of the newest turn: where it cut the log, if it did, and where the log ended before.
         uint64_t cut_to = UINT64_MAX, last_before_turn = 0;
         Term term{};
@@ -130,7 +130,7 @@ private:
     uint64_t lag_max_;
     std::vector<Member> members_;                 // [0] unused
     std::vector<std::vector<Version>> versions_;  // by index
-    std::vector<uint64_t> committed_;             // chain by index; [0] the base
+    std::vector<uint64_t> committed_;             // chain by index, from that of the base on
     std::map<Term, uint32_t> leaders_;
     std::map<Term, uint64_t> commit_by_term_;  // highest index committed by the leader of a term
     ReadProof reads_;

@@ -1,5 +1,6 @@
 // What members say to each other, as Truth sees it: promises (I2, I10), proofs of reads (I19), who is told
 // that it was removed.
+#include "proto/control.pb.h"
 #include "proto/peer.h"
 #include "sim/describe.h"
 #include "sim/truth.h"
@@ -11,6 +12,14 @@ void Truth::sent(uint32_t from, uint32_t to, io::ConnClass, const proto::FrameHe
     using proto::FrameType;
     if (from == 0 || from >= members_.size()) return;
     switch (static_cast<FrameType>(header.type)) {
+        case FrameType::hello_no: {
+            pb::HelloNo no;
+            const ByteView message = proto::message_in(payload);
+            if (no.ParseFromArray(message.data(), static_cast<int>(message.size())) &&
+                no.code() == pb::HelloNo::OTHER_CLUSTER)
+                reached_.hit(Reach::other_cluster_told);
+            break;
+        }
         case FrameType::append_entries: {
             proto::AppendEntries append;
             if (!proto::read_fixed(payload, append)) break;
