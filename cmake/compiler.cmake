@@ -37,8 +37,7 @@ target_include_directories(raftd_flags INTERFACE
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}> $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>
     $<INSTALL_INTERFACE:include/raftd>)
 raftd_compile(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast -Wnon-virtual-dtor
-              -g${RAFTD_DEBUG_INFO} -fno-omit-frame-pointer -fstack-protector-strong
-              -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+              -g${RAFTD_DEBUG_INFO} -fno-omit-frame-pointer -fstack-protector-strong)
 raftd_define(_GLIBCXX_ASSERTIONS)
 
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
@@ -62,8 +61,10 @@ if(RAFTD_HARDEN)
     raftd_define(_FORTIFY_SOURCE=2)
 endif()
 if(RAFTD_COVERAGE)
-    raftd_compile(--coverage)
+    raftd_compile(--coverage -fprofile-abs-path)  # who reads the counts looks for the sources by these paths
     add_link_options(--coverage)
+else()
+    raftd_compile(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 endif()
 if(RAFTD_FUZZ)
     raftd_compile(-fsanitize=fuzzer-no-link)  # libFuzzer looks for inputs that reach new code, also in the libraries
