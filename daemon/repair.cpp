@@ -51,18 +51,21 @@ void Repair::turn(Index committed) {
     if (auto ended = fetch_.take_ended(); ended && stage_ == Stage::fetching) fetched(std::move(*ended));
     if (stage_ != Stage::idle || wal_.holes().empty() || context_.now < again_at_ || context_.stopping)
         return;
-    if (!hole_ && !has_room()) return wait_longer();
-    if (!hole_) return begin(wal_.holes().front());
-    fetch_next();
+    if (hole_) return fetch_next();
+    if (const wal::Hole* next = next_hole()) return begin(*next);
+    wait_longer();
 }
 
-/// Nothing is fetched that couldn't be written.
-bool Repair::has_room() {
-    const bool room = wal_.room_to_mend(wal_.holes().front());
+/// Nothing is fetched that couldn't be written: the first hole of a segment that there is room for.
+const wal::Hole* Repair::next_hole() {
+    const std::vector<wal::Hole>& holes = wal_.holes();
+    auto next = std::find_if(holes.begin(), holes.end(),
+                             [this](const wal::Hole& hole) { return wal_.room_to_mend(hole); });
+    const bool room = next != holes.end();
     if (!room && !no_room_)
-        context_.log(LogLevel::warn, "repair_waits")("file", file_of(wal_.holes().front()))("why", "no room");
+        context_.log(LogLevel::warn, "repair_waits")("file", file_of(holes.front()))("why", "no room");
     no_room_ = !room;
-    return room;
+    return room ? &*next : nullptr;
 }
 
 void Repair::wait_longer() {
@@ -96,6 +99,7 @@ Instant Repair::deadline() const {
     Instant at = std::min(fetch_.deadline(), files_.deadline());
     if (!reader_.damaged_entries().empty())
         at = std::min(at, std::max(survey_at_, context_.now + milliseconds(20)));
+    if (stage_ == Stage::mending && !wal_.mending()) return context_.now;  // it ended at once
     if (stage_ == Stage::idle && !wal_.holes().empty())
         at = std::min(at, std::max(again_at_, context_.now + milliseconds(20)));
     return at;

@@ -51,7 +51,7 @@ private:
     void fetched(EntryFetch::Ended&& ended);
     void round_over();
     void give_up();
-    bool has_room();
+    const wal::Hole* next_hole();
     void wait_longer();
     void mend(Stretch stretch);  // a copy: it may be stretch_ itself that is given
     void mended(const wal::Wal::Mended& done);

@@ -118,7 +118,7 @@ void Replica::take_in(const raft::Core::Taken& taken, const PeerMessage& message
 
 bool Replica::install(Instant now, const LogPoint& at, Configuration config, NodeId ids_used_upto) {
     flush_proposals();
-    const bool overtaken = !core_.may_install(at.id());
+    const bool overtaken = at.index <= core_.commit();  // as the core judges it: CURRENT is in force
     const Index last = core_.last();
     const bool held = at.index <= last && core_.term_at(at.index) == at.term;
     step_core({now, raft::ev::Installed{at.id(), config.membership, ids_used_upto}});

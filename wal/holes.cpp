@@ -53,6 +53,10 @@ void Log::survey_done(io::Completed& done) {
     surveying_id_ = 0;
     if (!job.failure.empty()) LogLine(world_.log, LogLevel::error, "wal_survey_failed")("why", job.failure);
     learn(job.holes);
+    for (const std::string& note : job.notes)
+        LogLine(world_.log, LogLevel::warn, "wal_damage_survived")("what", note);
+    // It may have been the newest vote: one more group repeats it.
+    if (!job.notes.empty() && job.segment.key.id == active().key.id) last_group_closes_ = false;
     advance();  // a mend may wait for it
 }
 

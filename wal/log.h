@@ -195,7 +195,8 @@ private:
 
     LogPoint drop_point_;
     std::deque<uint64_t> void_ids_;  // segments of a log that was replaced, oldest first
-    uint64_t dropping_id_ = 0;       // file being removed
+    uint64_t dropping_id_ = 0;       // file to be removed; tried again when that fails
+    bool dropping_ = false;          // its removal is under way
     Instant drop_retry_at_ = kNever;
 
     struct Mending {

@@ -79,7 +79,7 @@ Result<bool> SurveyJob::step(io::Files& files) {
         walk_.emplace(std::move(walk));
     }
     TRY(ended, walk_->step());
-    if (ended) holes = std::move(walk_->found().holes);
+    if (ended) holes = std::move(walk_->found().holes), notes = std::move(walk_->found().notes);
     return ended;
 }
 

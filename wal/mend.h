@@ -63,6 +63,11 @@ protected:
 
 /// Reads a segment from end to end.
 class SurveyJob final : public SegmentJob {
+public:
+    // Out:
+    std::vector<std::string> notes;  // damage that took nothing of what is in force, one clause each
+
+private:
     Result<bool> step(io::Files& files) override;
     void end(io::Files& files) override;
     io::FileId file_ = io::kNoFile;

@@ -144,10 +144,7 @@ Result<void> Recovery::look_at(FileFound& file) {
                 "the file is shorter than made (" + std::to_string(file.header.file_bytes) + " bytes)");
     } else {
         FileWindow rest(files_, opened.id(), kScanAheadBytes);
-        // Most often it is the spare, of which nothing was written but zeros.
-        const uint64_t upto =
-            file.header_form == Form::zero ? std::min(file.bytes, kSpareLookBytes) : file.bytes;
-        for (uint64_t at = kBlockBytes; at < upto && file.behind != Behind::groups; at += kBlockBytes) {
+        for (uint64_t at = kBlockBytes; at < file.bytes && file.behind != Behind::groups; at += kBlockBytes) {
             ByteView block = rest.at(at, kBlockBytes);
             if (all_zero(block)) continue;
             file.behind = looks_like_group(block, file.id, at) ? Behind::groups : Behind::stale;
@@ -392,7 +389,7 @@ Result<void> Recovery::check_base() const {
 Result<void> Recovery::gather_entries_in_force() {
     for (size_t i = 0; i < log_.size(); ++i) {
         const Segment& segment = found_.segments[i];
-        indexes_[i].cut_after(segment.logical_end.index);
+        indexes_[i].end_at(segment.base, segment.logical_end);
         for (const TermRun& run : indexes_[i].runs)
             if (into_.runs.empty() || into_.runs.back().term != run.term) into_.runs.push_back(run);
         if (indexes_[i].configs.empty()) continue;

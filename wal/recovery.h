@@ -94,9 +94,6 @@ struct Found {
 };
 /// Leaves of a hole what is in force of its segment; false: nothing.
 bool clip(Hole& hole, const Segment& segment);
-/// So much of a file whose header is zero is looked at: its first group would lie there. Blocks of removed
-/// files further behind do no harm: the segment's salt isn't theirs, so they end as a torn end does.
-inline constexpr uint64_t kSpareLookBytes = 1u << 20;
 /// A segment that is being written anew, behind its name; a leftover at a start.
 inline constexpr const char* kMendSuffix = ".mend";
 

@@ -162,6 +162,7 @@ LogPoint Log::droppable(Index upto, uint64_t keep_bytes) const {
 
 /// Oldest first, one at a time, each removal synced before the next: what is left never has a gap.
 void Log::drop_more() {
+    if (dropping_) return;
     if (dropping_id_ == 0 && !void_ids_.empty()) {
         if (mends(void_ids_.front())) return;  // its name would come back
         dropping_id_ = void_ids_.front();
@@ -177,10 +178,12 @@ void Log::drop_more() {
         segments_.erase(segments_.begin());
         clip_holes();
     }
+    dropping_ = true;
     world_.disk.remove(segment_path(options_.dir, dropping_id_), token(Op::drop));
 }
 
 void Log::drop_done(int failed) {
+    dropping_ = false;
     if (failed != 0 && failed != ENOENT) {
         drop_retry_at_ = world_.clock.now() + kRetryAfter;
         return;

@@ -31,6 +31,13 @@ void SegmentIndex::cut_after(Index last) {
     while (!configs.empty() && configs.back().index > last) configs.pop_back();
 }
 
+void SegmentIndex::end_at(const LogPoint& base, const LogPoint& last) {
+    cut_after(last.index);
+    // Of a hole that a later segment cut, the entry that had told the last term is gone.
+    if (last.index > base.index && (runs.empty() || runs.back().term != last.term))
+        runs.push_back({last.term, last.index});
+}
+
 uint64_t SegmentIndex::memory_bytes() const {
     return marks.capacity() * sizeof(Mark) + runs.capacity() * sizeof(TermRun) +
            configs.capacity() * sizeof(ConfigPlace);

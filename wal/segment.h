@@ -21,6 +21,8 @@ struct SegmentIndex {
     void note_gap(const LogPoint& from, const LogPoint& to);
     /// Forgets the entries behind `last`.
     void cut_after(Index last);
+    /// The same for entries between `base` and `last`: that one's term is known whatever was told of it.
+    void end_at(const LogPoint& base, const LogPoint& last);
     uint64_t memory_bytes() const;
 };
 

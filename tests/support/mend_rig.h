@@ -67,6 +67,7 @@ struct Damaged {
         // Nothing has been asked for since the start.
         rig.model.asked = {{rig.model.acked, rig.found.hard, {}, rig.model.log()}};
         holes = rig.wal->holes().size();
+        rig.check_terms();
         return true;
     }
 };

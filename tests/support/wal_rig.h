@@ -110,9 +110,23 @@ public:
         if (wal->holes().empty())
             check_found();
         else
-            check_end();
+            check_end(), check_terms();
         std::swap(fault, storage.fault);
         return true;
+    }
+    /// What isn't damaged has the term it had, and so has the last entry of a hole: by these terms the core
+    /// judges what it is sent.
+    void check_terms() const {
+        for (uint64_t i = raw(found.base.index) + 1; i <= raw(found.last.index); ++i) {
+            const bool guessed = std::any_of(wal->holes().begin(), wal->holes().end(), [i](const Hole& hole) {
+                return i > raw(hole.from.index) && i < raw(hole.to.index);
+            });
+            const auto behind = std::find_if(found.runs.begin(), found.runs.end(),
+                                             [i](const TermRun& run) { return raw(run.first) > i; });
+            ASSERT_NE(behind, found.runs.begin()) << i;
+            if (guessed) continue;
+            EXPECT_EQ(std::prev(behind)->term, model.at(i).term) << "entry " << i;
+        }
     }
     /// The process is gone, as by SIGKILL.
     void kill() {

@@ -37,8 +37,8 @@ TEST(Wal, RollsOverManySegmentsAndReadsAcrossThem) {
     EXPECT_LT(rig.found.report.bytes_read, 10u * (64 << 10));  // footers, not bodies, of sealed ones
 }
 
-// What a start reads: the rest of the open segment once, since a group there would be a witness; of the one
-// made ahead only the beginning; of sealed ones the footers.
+// What a start reads: the rest of the open segment once, since a group there would be a witness; once the one
+// made ahead, since its header may be what was lost; of sealed ones the footers.
 TEST(Wal, AStartReadsTheOpenSegmentOnceAndLittleElse) {
     for (const uint64_t entries : {1, 2000}) {
         WalRig rig;
@@ -51,9 +51,53 @@ TEST(Wal, AStartReadsTheOpenSegmentOnceAndLittleElse) {
         ASSERT_TRUE(rig.start()) << rig.why();
         EXPECT_EQ(rig.found.report.segments > 1, entries > 1);
         const uint64_t sealed = rig.found.report.segments - 1;
-        EXPECT_LE(rig.found.report.bytes_read, (8u << 20) + kSpareLookBytes + (sealed + 2) * (1u << 20));
+        EXPECT_LE(rig.found.report.bytes_read, (2 * 8u << 20) + (sealed + 2) * (1u << 20));
         EXPECT_EQ(rig.found.report.torn_bytes, 0u);
     }
+}
+
+// A stretch as large as a drive's erase block, and the power went before the predecessor's seal was on the
+// disk.
+TEST(Wal, GroupsFarBehindALostBeginningAreNoSpare) {
+    WalRig rig;
+    rig.options.first_segment_bytes = rig.options.segment_bytes = 8u << 20;
+    rig.init();
+    ASSERT_TRUE(rig.start()) << rig.why();
+    const std::vector<std::byte> seal(kBlockBytes), beginning(4u << 20);
+    const auto in_second = [&] {
+        const std::vector<std::byte> bytes = rig.storage.visible_bytes(segment_path("d/wal", 2));
+        return bytes.size() > beginning.size() && !all_zero(ByteView(bytes).subspan(beginning.size()));
+    };
+    while (!in_second())
+        ASSERT_TRUE(
+            rig.until_durable(rig.write(raw(rig.model.end().index), 20, {Term{1}, NodeId{1}}, 30'000)));
+    rig.crash(sim::CrashPolicy::lose_all());
+    rig.storage.overwrite(segment_path("d/wal", 1), kSealAt, seal);
+    rig.storage.overwrite(segment_path("d/wal", 2), 0, beginning);
+    EXPECT_FALSE(rig.start_unchecked());
+    EXPECT_EQ(rig.refused.code, Errc::damaged) << rig.why();
+}
+
+// The next one would be taken for gone when only the first is.
+TEST(Wal, OneSegmentIsRemovedOnceHoweverOftenItIsAsked) {
+    WalRig rig;
+    rig.init();
+    ASSERT_TRUE(rig.start());
+    while (rig.wal->counters().rolls < 4)
+        ASSERT_TRUE(rig.until_durable(rig.write(raw(rig.model.end().index), 10, {Term{1}, NodeId{1}}, 3000)));
+    rig.until_quiet();
+    std::map<std::string, int> removed;
+    rig.storage.fault = [&](uint64_t, const sim::DiskCall& call) {
+        if (call.op == sim::DiskOp::remove) ++removed[std::string(call.path)];
+        return sim::Verdict{};
+    };
+    const LogPoint end = rig.model.end();
+    rig.world->machine().run([&] {
+        for (uint64_t back = 3; back > 0; --back) rig.wal->drop_below(rig.model.at(raw(end.index) - back));
+    });
+    rig.until_quiet();
+    EXPECT_EQ(removed.size(), 4u);
+    for (const auto& [path, times] : removed) EXPECT_EQ(times, 1) << path;
 }
 
 TEST(Wal, WritesMergeWhileAGroupIsInFlight) {
