@@ -148,15 +148,23 @@ FsckReport fsck_directory(const FsckTools& tools, const std::string& dir) {
         run.current = std::move(*current);
     else
         run.add(Weight::damaged, "snapshot", current.error());
+    if (current && !run.current->meant.empty())
+        run.add(Weight::mendable, "snapshot", "snapshot/CURRENT",
+                "a byte of it is damaged; the manifest that it names says which");
     const bool bad = std::any_of(report.finds.begin(), report.finds.end(),
                                  [](const Find& find) { return find.weight == Weight::damaged; });
     if (!bad) {
         auto all = snapshot::inspect(tools.files, dir);
         run.whole = all.has_value();
         if (!all) run.add(Weight::damaged, "identity", all.error());
-        if (all && run.mends() && !report.finds.empty() &&
-            snapshot::write_boots(tools.files, dir, all->boots))
-            report.finds.front().done = "written again from the other";
+        for (Find& find : report.finds) {
+            if (!all || !run.mends()) break;
+            if (find.part == "boots" && snapshot::write_boots(tools.files, dir, all->boots))
+                find.done = "written again from the other";
+            if (find.file == "snapshot/CURRENT" &&
+                snapshot::mend_current(tools.files, dir + "/snapshot", *run.current))
+                find.done = "written again from the manifest";
+        }
     }
     fsck_log(run);
     fsck_snapshot(run);

@@ -37,6 +37,8 @@ add_library(raftd_fake_cluster STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests
 target_link_libraries(raftd_fake_cluster PUBLIC raftd_client)
 raftd_unit_tests(client HEADERS raftd_gtest_control_pch LINK raftd_client raftd_fake_cluster)
 raftd_unit_tests(sim HEADERS raftd_gtest_control_pch LINK raftd_sim)
+add_test(NAME sim.flips COMMAND test_sim --gtest_brief=1 --gtest_filter=SimSweep.Random*)
+set_tests_properties(sim.flips PROPERTIES LABELS sim-long TIMEOUT 600 ENVIRONMENT RAFTD_FLIPS=10000)
 raftd_unit_tests(asio LINK raftd_asio)
 raftd_unit_tests(cli HEADERS raftd_gtest_control_pch LINK raftd_cli raftd_sim SUPPORT recover_rig.cpp)
 

@@ -150,6 +150,9 @@ Result<DataDir> inspect(io::Files& files, std::string_view path) {
     auto boots = parse_boots(as_bytes(bytes));
     if (!boots) return at_path(boots.error(), path);
     found.boots = std::move(boots->boots);
+    if (!found.current.meant.empty())
+        found.notes.push_back(join(snapshots, "CURRENT") +
+                              ": a byte of it is damaged; the manifest that it names says which");
     if (boots->version != 0 && boots->copies < 2)
         found.notes.push_back(join(path, "boots") +
                               ": one of its two copies is damaged, or was being written");
@@ -159,6 +162,7 @@ Result<DataDir> inspect(io::Files& files, std::string_view path) {
 Result<DataDir> open(io::Files& files, std::string_view path, uint64_t nonce) {
     TRY(found, inspect(files, path));
     const std::string snapshots = join(path, "snapshot");
+    TRY_VOID(mend_current(files, snapshots, found.current));
     if (auto removed = remove_leftovers(files, snapshots, found.current, incoming_files(files, snapshots));
         !removed)
         found.notes.push_back(removed.error().what);  // they take room and nothing else

@@ -39,6 +39,10 @@ Error in_file(Error fault, std::string_view path) {
     return fault;
 }
 
+std::string current_line(const std::string& name, const std::string& manifest) {
+    return name + " " + to_hex(checksum(as_bytes(manifest))) + "\n";
+}
+
 bool is_snapshot(std::string_view text) { return text.find("\"format\":2,") != std::string_view::npos; }
 
 bool fits_genesis(const SnapshotManifest& snapshot, const Manifest& genesis) {
@@ -58,14 +62,17 @@ std::optional<Seam> seam_of(const Manifest& genesis) {
     return Seam{genesis.at.index, genesis.chain_before, genesis_point(genesis).chain};
 }
 
-Result<Current> read_current(io::Files& files, const std::string& snapshots) {
-    TRY(line, read_snapshot_file(files, snapshots, kCurrent));
+namespace {
+
+Result<Current> follow_current(io::Files& files, const std::string& snapshots, const std::string& line) {
     const size_t space = line.find(' ');
     if (space == std::string::npos || line.size() != space + 18 || line.find('/') != std::string::npos)
-        return error(Errc::damaged, snapshots + "/CURRENT: not a line of `name hash`");
+        return error(Errc::damaged, snapshots + "/CURRENT at byte 0: not a line of `name hash`");
     Current current;
     current.name = line.substr(0, space);
-    TRY(text, read_snapshot_file(files, snapshots, current.name));
+    auto named = read_snapshot_file(files, snapshots, current.name);
+    if (!named) return in_file(named.error(), snapshots + "/CURRENT at byte 0");
+    std::string text = std::move(*named);
     const std::string path = snapshots + "/" + current.name;
     if (to_hex(checksum(as_bytes(text))) + "\n" != line.substr(space + 1))
         return error(Errc::damaged, path + ": its hash isn't the one that CURRENT names");
@@ -91,12 +98,47 @@ Result<Current> read_current(io::Files& files, const std::string& snapshots) {
     return current;
 }
 
+/// What CURRENT said before one of its bytes went wrong. A manifest is meant when its name and the 64 bits of
+/// its hash stand there but for that byte: no other one, and none that is damaged itself, could be so near.
+std::optional<std::string> line_meant(io::Files& files, const std::string& snapshots,
+                                      const std::string& line) {
+    int fault = 0;
+    for (const std::string& name : files.list(snapshots, fault)) {
+        if (!name.starts_with("manifest-") || !name.ends_with(".json")) continue;
+        auto text = read_snapshot_file(files, snapshots, name);
+        if (!text) continue;
+        std::string meant = current_line(name, *text);
+        if (meant.size() != line.size()) continue;
+        size_t wrong = 0;
+        for (size_t i = 0; i < line.size(); ++i) wrong += line[i] != meant[i];
+        if (wrong == 1) return meant;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+Result<Current> read_current(io::Files& files, const std::string& snapshots) {
+    TRY(line, read_snapshot_file(files, snapshots, kCurrent));
+    auto current = follow_current(files, snapshots, line);
+    if (current || current.error().code != Errc::damaged) return current;
+    const std::optional<std::string> meant = line_meant(files, snapshots, line);
+    if (!meant) return current;
+    auto again = follow_current(files, snapshots, *meant);
+    if (again) again->meant = *meant;
+    return again;
+}
+
+Result<void> mend_current(io::Files& files, const std::string& snapshots, const Current& current) {
+    if (current.meant.empty()) return {};
+    return write_text(files, snapshots, kCurrent, current.meant);
+}
+
 Result<void> put_in_force(io::Files& files, const std::string& snapshots, const SnapshotManifest& manifest) {
     const std::string text = encode_snapshot(manifest);
     // The directory is synced with it, and so are the names of the archives and the state file.
     TRY_VOID(write_text(files, snapshots, manifest.name(), text));
-    return write_text(files, snapshots, kCurrent,
-                      manifest.name() + " " + to_hex(checksum(as_bytes(text))) + "\n");
+    return write_text(files, snapshots, kCurrent, current_line(manifest.name(), text));
 }
 
 Result<std::vector<std::string>> find_leftovers(io::Files& files, const std::string& snapshots,

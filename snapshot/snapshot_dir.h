@@ -58,11 +58,14 @@ struct Current {
     Manifest genesis;
     std::string genesis_name;
     std::optional<SnapshotManifest> snapshot;
+    std::string meant{};  // what CURRENT should say: one byte of it is wrong; empty: it says that
     /// Where the log above begins.
     LogPoint base() const { return snapshot ? snapshot->at : empty_base(genesis); }
 };
 /// `snapshots`: the directory. Errors: damaged, too_new, io.
 Result<Current> read_current(io::Files& files, const std::string& snapshots);
+/// Writes CURRENT anew if a byte of it is wrong, synced. Errors: io.
+Result<void> mend_current(io::Files& files, const std::string& snapshots, const Current& current);
 
 /// Puts `manifest` in force. Its archives and state file must be there under their names, synced; their names
 /// needn't be. Kept when this returns well; an error leaves what was in force. Errors: io.

@@ -162,7 +162,10 @@ TEST(Fsck, NamesEachDamageByFileAndOffset) {
              flip("boots", (16 << 10) + 24)(m);
          },
          "damaged boots boots 0"},
-        {"CURRENT", flip("snapshot/CURRENT", 20), "damaged snapshot snapshot/"},
+        {"CURRENT", flip("snapshot/CURRENT", 20), "mendable snapshot snapshot/CURRENT"},
+        {"two bytes of CURRENT",
+         [&](Member& m) { flip("snapshot/CURRENT", 20)(m), flip("snapshot/CURRENT", 21)(m); },
+         "damaged snapshot snapshot/"},
         {"segment header", flip(segment, 20), "damaged log " + segment + " 0"},
         {"seal", flip(segment, wal::kSealAt + 9), "mendable log " + segment + " 4096"},
         {"group header", flip(segment, wal::kFirstGroupAt + 20), "damaged log " + segment + " 8192"},

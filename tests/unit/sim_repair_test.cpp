@@ -244,6 +244,38 @@ TEST(SimRepair, AScrubFindsRotBeforeItIsNeeded) {
     world.begin_verify(member);
 }
 
+// Log, archives and state of two of three members, the leader among them, in different places: all of it is
+// found in the background and mended while clients append.
+TEST(SimRepair, LogArchivesAndStateOfTwoMembersAtOnceUnderLoad) {
+    for (size_t round = 0; round < 5; ++round) {
+        SCOPED_TRACE(round);
+        ClusterOptions options = options_for(true);
+        options.scrub_rate = 1u << 20;
+        Rotting world(options);
+        const uint32_t members[2] = {world.follower(), world.leader()};
+        for (size_t at = 0; at < 2; ++at) {
+            const uint32_t member = members[at];
+            const std::vector<GroupPlace> places = world.places(member);
+            const GroupPlace& place = places[5 + round * 9 + at * 30];
+            ASSERT_TRUE(place.sealed);
+            world.hurt(member, place);
+            const auto* snapshot = world.cluster.node(member)->snapshot();
+            const std::string names[2] = {snapshot->archives.at(1 + 2 * round + at).name(),
+                                          snapshot->state.name};
+            for (const std::string& name : names)
+                ASSERT_TRUE(world.cluster.storage(member).flip_bit("/data/snapshot/" + name, 100, 3)) << name;
+        }
+        const uint64_t before = world.cluster.truth().committed();
+        for (uint32_t member : members)
+            world.until([&] {
+                const daemon::Node::Repaired repaired = world.cluster.node(member)->repaired();
+                return repaired.holes == 1 && repaired.files != 0 && !world.has_alarm(member, "damaged");
+            });
+        world.until([&] { return world.leader() != 0 && world.cluster.truth().committed() > before; });
+        world.expect_all_whole();
+    }
+}
+
 // No leader is needed, and none is there: each has what another one lacks.
 TEST(SimRepair, DamageOfAllMembersInDifferentPlaces) {
     Rotting world;
