@@ -321,7 +321,9 @@ def measure(options, programs, work):
     if "beside" in parts:
         show(beside_appends(options))
     if "away" in parts:
-        settings = {"log": {"segment_bytes": "16MiB", "scrub_rate": "0"}, "snapshot": {"wal_keep_bytes": "0"}}
+        # No log is kept, so that each time a snapshot is needed.
+        settings = {"log": {"segment_bytes": "16MiB", "scrub_rate": "0"},
+                    "snapshot": {"wal_keep_bytes": "0", "transfer_keep_bytes": "0"}}
         with Members(3, **settings) as cluster:
             show(catch_up(options, cluster, work))
             show(killed_thrice(options, cluster))
