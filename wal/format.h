@@ -24,6 +24,10 @@ inline constexpr uint64_t kMarkEveryBytes = 64u << 10;
 constexpr uint64_t whole_blocks(uint64_t bytes) {
     return (bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
 }
+/// Whether the groups of a file of this length can end there.
+constexpr bool is_end_in(uint64_t groups_end, uint64_t file_bytes) {
+    return groups_end >= kFirstGroupAt && groups_end <= file_bytes && groups_end % kBlockBytes == 0;
+}
 
 /// Seven letters and, as the last byte, the version.
 constexpr uint64_t magic(const char (&letters)[8], uint8_t version) {

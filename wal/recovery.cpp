@@ -178,7 +178,7 @@ NextState Recovery::state_of(const FileFound& file) const {
         return NextState::foreign;
     if (log_.empty()) return NextState::fits;
     const FileFound& before = *log_.back();
-    bool fits = header.before_segment_id == before.id && header.before_end >= kFirstGroupAt;
+    bool fits = header.before_segment_id == before.id && is_end_in(header.before_end, before.bytes);
     if (before.seal_form == Form::good)
         fits = fits && header.before_end == before.seal.end_offset &&
                raw(header.base.index) + 1 == before.seal.next_index_first;
