@@ -24,14 +24,15 @@ Manifest manifest_in(const Json& json) {
     manifest.cluster_id = uuid_in(json, "cluster_id");
     manifest.cluster_name = json.at("cluster_name").get<std::string>();
     for (const Json& member : json.at("members")) manifest.members.push_back(member_in(member));
-    manifest.at = {Term{json.at("term").get<uint64_t>()}, Index{json.at("index").get<uint64_t>()}};
-    manifest.lsn_next = Lsn{json.at("lsn_next").get<uint64_t>()};
+    manifest.at = {Term{number_in<uint64_t>(json.at("term"))}, Index{number_in<uint64_t>(json.at("index"))}};
+    manifest.lsn_next = Lsn{number_in<uint64_t>(json.at("lsn_next"))};
     manifest.chain_before = hash_in(json, "chain");
-    if (json.contains("feature_level")) manifest.feature_level = json.at("feature_level").get<uint32_t>();
-    if (json.contains("min_members")) manifest.min_members = json.at("min_members").get<uint32_t>();
-    if (json.contains("max_members")) manifest.max_members = json.at("max_members").get<uint32_t>();
+    if (json.contains("feature_level"))
+        manifest.feature_level = number_in<uint32_t>(json.at("feature_level"));
+    if (json.contains("min_members")) manifest.min_members = number_in<uint32_t>(json.at("min_members"));
+    if (json.contains("max_members")) manifest.max_members = number_in<uint32_t>(json.at("max_members"));
     if (!manifest.restored()) return manifest;
-    manifest.timestamp_ms = json.at("timestamp_ms").get<uint64_t>();
+    manifest.timestamp_ms = number_in<uint64_t>(json.at("timestamp_ms"));
     manifest.content = content_hash_in(json, "content");
     return manifest;
 }
@@ -79,7 +80,7 @@ std::string encode_manifest(const Manifest& manifest) {
 Result<Manifest> parse_manifest(std::string_view text) {
     try {
         Json json = Json::parse(text);
-        uint64_t format = json.at("format").get<uint64_t>();
+        uint64_t format = number_in<uint64_t>(json.at("format"));
         if (format != kFormat && format != kRestoredFormat)
             return error(Errc::too_new, "manifest has format " + std::to_string(format) +
                                             ", this version knows " + std::to_string(kRestoredFormat));

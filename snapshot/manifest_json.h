@@ -2,6 +2,7 @@
 // costs seconds a file. Missing keys and wrong types throw the library's exceptions, which the parsers stop.
 #pragma once
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -11,6 +12,16 @@
 namespace raftd::snapshot {
 
 using Json = nlohmann::json;
+
+/// A whole number that fits: the library turns any other one, say 1e99, into whatever the processor makes of
+/// it.
+template <class T>
+T number_in(const Json& json) {
+    if (!json.is_number_unsigned() || json.get<uint64_t>() > std::numeric_limits<T>::max())
+        throw std::invalid_argument("not a number from 0 to " +
+                                    std::to_string(std::numeric_limits<T>::max()));
+    return json.get<T>();
+}
 
 inline Json json_of(const GenesisMember& member) {
     return {{"id", raw(member.id)},
@@ -30,13 +41,13 @@ inline Uuid uuid_in(const Json& json, const char* key) {
 
 inline GenesisMember member_in(const Json& json) {
     GenesisMember member;
-    member.id = NodeId{json.at("id").get<uint64_t>()};
+    member.id = NodeId{number_in<uint64_t>(json.at("id"))};
     member.name = json.at("name").get<std::string>();
     member.peer = json.at("peer").get<std::string>();
     member.client = json.at("client").get<std::string>();
     member.incarnation = uuid_in(json, "incarnation");
     member.learner = json.at("role").get<std::string>() == "learner";
-    member.priority = json.at("priority").get<uint8_t>();
+    member.priority = number_in<uint8_t>(json.at("priority"));
     return member;
 }
 

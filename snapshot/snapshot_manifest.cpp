@@ -23,9 +23,9 @@ Json json_of(const LogPoint& point) {
 }
 
 LogPoint point_in(const Json& json) {
-    return {Index{json.at("index").get<uint64_t>()}, Term{json.at("term").get<uint64_t>()},
-            hash_in(json, "chain"), Lsn{json.at("lsn_next").get<uint64_t>()},
-            json.at("timestamp_ms").get<uint64_t>()};
+    return {Index{number_in<uint64_t>(json.at("index"))}, Term{number_in<uint64_t>(json.at("term"))},
+            hash_in(json, "chain"), Lsn{number_in<uint64_t>(json.at("lsn_next"))},
+            number_in<uint64_t>(json.at("timestamp_ms"))};
 }
 
 Json json_of(const std::vector<Member>& half) {
@@ -41,8 +41,8 @@ Json json_of(const std::vector<Member>& half) {
 std::vector<Member> half_in(const Json& json) {
     std::vector<Member> half;
     for (const Json& member : json)
-        half.push_back({NodeId{member.at("id").get<uint64_t>()}, member.at("learner").get<bool>(),
-                        member.at("promote").get<bool>(), member.at("priority").get<uint8_t>()});
+        half.push_back({NodeId{number_in<uint64_t>(member.at("id"))}, member.at("learner").get<bool>(),
+                        member.at("promote").get<bool>(), number_in<uint8_t>(member.at("priority"))});
     return half;
 }
 
@@ -58,7 +58,7 @@ Json json_of(const SnapshotConfig& config) {
 
 SnapshotConfig config_in(const Json& json) {
     SnapshotConfig config;
-    config.index = Index{json.at("index").get<uint64_t>()};
+    config.index = Index{number_in<uint64_t>(json.at("index"))};
     config.membership.now = half_in(json.at("now"));
     config.membership.next = half_in(json.at("next"));
     config.membership.leave_joint = json.at("leave_joint").get<bool>();
@@ -84,8 +84,9 @@ void append_text(std::string& text, const ArchiveInfo& archive) {
 }
 
 ArchiveInfo archive_in(const Json& json) {
-    return {point_in(json.at("before")), point_in(json.at("end")), json.at("content_bytes").get<uint64_t>(),
-            json.at("file_bytes").get<uint64_t>(), content_hash_in(json, "sha256")};
+    return {point_in(json.at("before")), point_in(json.at("end")),
+            number_in<uint64_t>(json.at("content_bytes")), number_in<uint64_t>(json.at("file_bytes")),
+            content_hash_in(json, "sha256")};
 }
 
 SnapshotManifest manifest_in(const Json& json) {
@@ -96,15 +97,15 @@ SnapshotManifest manifest_in(const Json& json) {
     manifest.genesis_hash = hash_in(json, "genesis_hash");
     if (json.contains("seams"))
         for (const Json& seam : json.at("seams"))
-            manifest.seams.push_back(
-                {Index{seam.at("index").get<uint64_t>()}, hash_in(seam, "before"), hash_in(seam, "after")});
+            manifest.seams.push_back({Index{number_in<uint64_t>(seam.at("index"))}, hash_in(seam, "before"),
+                                      hash_in(seam, "after")});
     manifest.at = point_in(json.at("at"));
-    manifest.revision = json.at("revision").get<uint64_t>();
-    manifest.feature_level = json.at("feature_level").get<uint32_t>();
+    manifest.revision = number_in<uint64_t>(json.at("revision"));
+    manifest.feature_level = number_in<uint32_t>(json.at("feature_level"));
     for (const Json& config : json.at("configurations")) manifest.configs.push_back(config_in(config));
-    for (const Json& id : json.at("used_ids")) manifest.used_ids.insert(NodeId{id.get<uint64_t>()});
+    for (const Json& id : json.at("used_ids")) manifest.used_ids.insert(NodeId{number_in<uint64_t>(id)});
     const Json& state = json.at("state");
-    manifest.state = {state_file_name(manifest.at.index), state.at("bytes").get<uint64_t>(),
+    manifest.state = {state_file_name(manifest.at.index), number_in<uint64_t>(state.at("bytes")),
                       content_hash_in(state, "sha256")};
     for (const Json& archive : json.at("archives")) manifest.archives.push_back(archive_in(archive));
     return manifest;
@@ -169,7 +170,7 @@ std::string encode_snapshot(const SnapshotManifest& manifest) {
 Result<SnapshotManifest> parse_snapshot(std::string_view text) {
     try {
         const Json json = Json::parse(text);
-        const auto format = json.at("format").get<uint64_t>();
+        const auto format = number_in<uint64_t>(json.at("format"));
         if (format > kSnapshotFormat)
             return error(Errc::too_new, "the snapshot's manifest has format " + std::to_string(format) +
                                             ", this version knows " + std::to_string(kSnapshotFormat));
