@@ -29,13 +29,17 @@ public:
         Random random(1);
         for (char& byte : pool_) byte = static_cast<char>(random.next());
     }
-    std::string_view next() { return std::string_view(pool_).substr(step_++ * 61 % kPool, bytes_); }
+    /// Pieces beside each other: where they overlapped, an archive's frames (256 KiB) could be packed.
+    std::string_view next() {
+        at_ = (at_ + bytes_ + 61) % kPool;
+        return std::string_view(pool_).substr(at_, bytes_);
+    }
 
 private:
     static constexpr size_t kPool = 1u << 20;
     size_t bytes_;
     std::string pool_;
-    size_t step_ = 0;
+    size_t at_ = 0;
 };
 
 struct Tally {
