@@ -143,7 +143,7 @@ FsckReport fsck_directory(const FsckTools& tools, const std::string& dir) {
     report.dir = dir;
     FsckRun run{tools, report, {}, {}, false, {}};
     fsck_identity(run);
-    auto current = snapshot::read_current(tools.files, dir + "/snapshot");
+    auto current = snapshot::read_current_as_meant(tools.files, dir + "/snapshot");
     if (current)
         run.current = std::move(*current);
     else

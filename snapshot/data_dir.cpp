@@ -140,7 +140,7 @@ Result<DataDir> inspect(io::Files& files, std::string_view path) {
     if (!identity) return at_path(identity.error(), path);
     found.identity = std::move(*identity);
     const std::string snapshots = join(path, "snapshot");
-    TRY(current, read_current(files, snapshots));
+    TRY(current, read_current_as_meant(files, snapshots));
     found.current = std::move(current);
     found.manifest = found.current.genesis;
     TRY_VOID(check_same_member(found));

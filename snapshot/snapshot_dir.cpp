@@ -120,6 +120,11 @@ std::optional<std::string> line_meant(io::Files& files, const std::string& snaps
 
 Result<Current> read_current(io::Files& files, const std::string& snapshots) {
     TRY(line, read_snapshot_file(files, snapshots, kCurrent));
+    return follow_current(files, snapshots, line);
+}
+
+Result<Current> read_current_as_meant(io::Files& files, const std::string& snapshots) {
+    TRY(line, read_snapshot_file(files, snapshots, kCurrent));
     auto current = follow_current(files, snapshots, line);
     if (current || current.error().code != Errc::damaged) return current;
     const std::optional<std::string> meant = line_meant(files, snapshots, line);

@@ -64,6 +64,8 @@ struct Current {
 };
 /// `snapshots`: the directory. Errors: damaged, too_new, io.
 Result<Current> read_current(io::Files& files, const std::string& snapshots);
+/// The same of a member's own directory, where one wrong byte of CURRENT can be put right: `meant` says it.
+Result<Current> read_current_as_meant(io::Files& files, const std::string& snapshots);
 /// Writes CURRENT anew if a byte of it is wrong, synced. Errors: io.
 Result<void> mend_current(io::Files& files, const std::string& snapshots, const Current& current);
 
