@@ -46,7 +46,8 @@ class Bounded(unittest.TestCase):
         self.assertLessEqual(watch.largest("rss"), bounded.RSS_MAX)
         self.assertLessEqual(watch.largest("descriptors"), bounded.DESCRIPTORS_MAX)
         for one in restarts:
-            self.assertLessEqual(one.bytes_read, 2 * self.SETTINGS.segment + 4 * MIB)
+            # At most the open segment, one whose roll was cut short before its footer, the one made ahead; and footers.
+            self.assertLessEqual(one.bytes_read, 3 * self.SETTINGS.segment + 4 * MIB)
             self.assertLessEqual(one.replayed, 2 * bounded.ARCHIVE_ENTRIES)
         self.assertGreater(bounded.retained(cluster)["first_lsn"], 1)
 

@@ -129,9 +129,14 @@ class Cluster:
 
 def running(pid):
     """Whether any thread of it is left: a disk thread may outlive the first one for a moment, and holds the lock."""
-    for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return False
+    for thread in threads:
         with contextlib.suppress(OSError):
-            if stat.read_text().rsplit(")", 1)[1].split()[0] not in "ZX":
+            stat = pathlib.Path(f"/proc/{pid}/task/{thread}/stat").read_text()
+            if stat.rsplit(")", 1)[1].split()[0] not in "ZX":
                 return True
     return False
 
