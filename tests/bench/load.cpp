@@ -311,6 +311,7 @@ TailResult run_tail(const std::string& address) {
     constexpr uint64_t kCredit = 16u << 20;
     TailOpen open{};
     open.size = sizeof open;
+    open.flags = kTailLinearizable;  // also of a member that is behind: all that was acknowledged before
     open.from = TailFrom::first;
     open.credit = kCredit;
     line.put(make_frame(FrameType::tail_open, 1, fixed_bytes(open)));
